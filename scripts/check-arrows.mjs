@@ -1,0 +1,183 @@
+#!/usr/bin/env node
+// Checks who includes or imports whom, against the rooms of docs/design.md:
+//
+//   node scripts/check-arrows.mjs [--self-test]
+//
+//   ts -> binding -> cpp -> llama.cpp, and inside cpp: ridge knows base alone, capture and steering know ggml tensors
+//   but no models, only graph sees llama.cpp's internals.
+
+import { readFileSync } from "node:fs";
+import { dirname, extname, join, normalize } from "node:path";
+import { displayed, filesUnder, root } from "./lib/project.mjs";
+
+const rooms = ["base", "model", "graph", "capture", "steering", "engine", "ridge"];
+
+const nodeHeader =
+    /^(napi(-inl)?|node_api(_types)?|js_native_api(_types)?|node|node_buffer|uv|v8)(\/.*)?\.h$|^(uv|v8)\//;
+const publicLlama = /^(llama|llama-cpp)\.h$/;
+const internalLlama = /^(src\/)?(llama-(?!cpp\.h$).*|unicode.*|models\/.*)\.h$|^ggml-(?:.*-)?impl\.h$/;
+const anyGgml = /^(ggml.*|gguf)\.h$/;
+const binding = /(^|\/)binding\//;
+
+/** Rules for C++: `where` the including file lies, `header` what it must not include unless `except` allows it. */
+const includeRules = [
+    { where: /^cpp\//, header: nodeHeader, why: "cpp/ builds without Node: its headers belong in binding/" },
+    { where: /^cpp\//, header: binding, why: "arrows run from binding to cpp, never back" },
+    {
+        where: /^(?!cpp\/graph\/)/,
+        header: internalLlama,
+        why: "llama.cpp's internal headers are included in cpp/graph only",
+    },
+    {
+        where: /^cpp\/ridge\//,
+        header: /^(llama|ggml|gguf)/,
+        why: "the ridge solver knows nothing of llama.cpp",
+    },
+    {
+        where: /^cpp\/ridge\//,
+        header: new RegExp(`^(?:${rooms.filter((room) => room !== "base" && room !== "ridge").join("|")})/`),
+        why: "the ridge solver knows no other room than base",
+    },
+    {
+        where: /^cpp\/base\//,
+        header: new RegExp(`^(?:${rooms.filter((room) => room !== "base").join("|")})/|^(llama|ggml|gguf)`),
+        why: "base stands on nothing",
+    },
+    {
+        where: /^cpp\/(capture|steering)\//,
+        header: publicLlama,
+        why: "capture and steering know ggml tensors, not models",
+    },
+    {
+        where: /^cpp\/(capture|steering)\//,
+        header: /^(model|engine)\//,
+        why: "capture and steering know neither models nor the engine",
+    },
+    {
+        where: /^binding\//,
+        header: new RegExp(`${publicLlama.source}|${anyGgml.source}`),
+        why: "binding speaks to cpp, not to llama.cpp",
+    },
+];
+
+/** Rules for TypeScript: `target` is the imported file's path in the repository, or the bare name of a package. */
+const importRules = [
+    { where: /^ts\//, target: /^(dist-test|test|bench|examples)\//, why: "the package never imports its tests" },
+    {
+        where: /^ts\//,
+        target: /^(binding|cpp|build|prebuilds)\/(?!.*\.json$)/,
+        why: "the addon is loaded by its loader",
+    },
+    {
+        where: /^ts\/refusal\//,
+        target: /^ts\/(?!refusal\/|index\.|formats\/index\.)|^(dist|binding|build)\//,
+        why: "the refusal pipeline uses only the public API (ts/index)",
+    },
+    {
+        where: /^(test|bench|examples)\//,
+        target: /^ts\//,
+        why: "tests, benchmarks and examples use the package as its users do: import from llama-steer",
+    },
+];
+
+/** Violations in one file: `path` from the root, with forward slashes. */
+export function violations(path, text) {
+    return /\.(h|hpp|cpp|c|cc|mm|cu)$/.test(path) ? brokenIncludes(path, text) : brokenImports(path, text);
+}
+
+function brokenIncludes(path, text) {
+    return matches(text, /^[ \t]*#[ \t]*(?:include|import)[ \t]*["<]([^">]+)[">]/gm).flatMap(({ name, line }) => {
+        const header = resolveInclude(path, name);
+        return includeRules
+            .filter((rule) => rule.where.test(path) && (rule.header.test(header) || rule.header.test(name)))
+            .map((rule) => ({ path, line, name, why: rule.why }));
+    });
+}
+
+/** Include paths are relative to cpp/; one that climbs is brought to that form. */
+function resolveInclude(path, name) {
+    if (!name.startsWith(".")) {
+        return name;
+    }
+    return normalize(join(dirname(path), name))
+        .replaceAll("\\", "/")
+        .replace(/^cpp\//, "");
+}
+
+function brokenImports(path, text) {
+    const pattern = /(?:\bfrom|\bimport|\bimport\s*\(|\brequire\s*\()\s*["']([^"']+)["']/g;
+    return matches(text, pattern).flatMap(({ name, line }) => {
+        const target = name.startsWith(".") ? normalize(join(dirname(path), name)).replaceAll("\\", "/") : name;
+        return importRules
+            .filter((rule) => rule.where.test(path) && rule.target.test(target))
+            .map((rule) => ({ path, line, name, why: rule.why }));
+    });
+}
+
+function matches(text, pattern) {
+    return [...text.matchAll(pattern)].map((match) => ({
+        name: match[1],
+        line: text.slice(0, match.index).split("\n").length,
+    }));
+}
+
+/** One line each: a file, what it says, and whether that breaks an arrow. */
+const cases = [
+    ["cpp/model/model.cpp", '#include "llama.h"', true],
+    ["cpp/model/model.cpp", "#include <napi.h>", false],
+    ["cpp/model/model.cpp", "  #  include <uv.h>", false],
+    ["cpp/engine/engine.h", '#include "node_api.h"', false],
+    ["cpp/engine/engine.h", '#include "../../binding/module.h"', false],
+    ["cpp/model/model.cpp", '#include "llama-model.h"', false],
+    ["cpp/model/model.cpp", '#include "llama-cpp.h"', true],
+    ["cpp/graph/upstream_hook.cpp", '#include "llama-model.h"', true],
+    ["binding/model.cpp", '#include "llama-context.h"', false],
+    ["binding/model.cpp", '#include "llama.h"', false],
+    ["binding/model.cpp", '#include <napi.h>\n#include "model/model.h"', true],
+    ["cpp/ridge/gram.cpp", '#include "base/error.h"', true],
+    ["cpp/ridge/gram.cpp", '#include "../base/error.h"\n#include "ridge/blas.h"\n#include "blas.h"', true],
+    ["cpp/ridge/gram.cpp", '#include "ggml.h"', false],
+    ["cpp/ridge/gram.cpp", '#include "capture/tap.h"', false],
+    ["cpp/ridge/gram.cpp", '#include "../capture/tap.h"', false],
+    ["cpp/base/error.cpp", '#include "model/model.h"', false],
+    ["cpp/capture/tap.cpp", '#include "ggml-backend.h"', true],
+    ["cpp/steering/plan.cpp", "#include <llama.h>", false],
+    ["cpp/steering/plan.cpp", "// #include <llama.h>", true],
+    ["cpp/steering/plan.cpp", '#include "engine/engine.h"', false],
+    ["ts/refusal/fit.ts", 'import { fitDirection } from "../index.js";', true],
+    ["ts/refusal/fit.ts", 'import { score } from "./score.js";', true],
+    ["ts/refusal/fit.ts", 'import {\n    addon,\n} from "../addon.js";', false],
+    ["ts/refusal/fit.ts", 'export * from "../model.js";', false],
+    ["ts/model.ts", 'import { help } from "../test/help.js";', false],
+    ["ts/model.ts", 'const help = await import("../test/help.js");', false],
+    ["ts/model.ts", 'import { addon } from "./addon.js";', true],
+    ["test/model.test.ts", 'import { Model } from "../ts/model.js";', false],
+    ["test/model.test.ts", 'import { Model } from "llama-steer";', true],
+];
+
+function selfTest() {
+    const wrong = cases.filter(([path, text, allowed]) => (violations(path, text).length === 0) !== allowed);
+    for (const [path, text, allowed] of wrong) {
+        console.error(`${path}: ${JSON.stringify(text)} should be ${allowed ? "allowed" : "refused"}`);
+    }
+    console.log(`arrows self-test: ${cases.length - wrong.length} passed, ${wrong.length} failed`);
+    return wrong.length === 0;
+}
+
+function checkTree() {
+    const folders = ["cpp", "binding", "ts", "test", "bench", "examples"];
+    const files = folders
+        .flatMap((name) => filesUnder(join(root, name)))
+        .filter((file) =>
+            [".h", ".hpp", ".cpp", ".c", ".cc", ".mm", ".cu", ".ts", ".mts", ".mjs", ".js"].includes(extname(file)),
+        );
+    const found = files.flatMap((file) => violations(displayed(file), readFileSync(file, "utf8")));
+    for (const { path, line, name, why } of found) {
+        console.error(`${path}:${line}: ${name}: ${why}`);
+    }
+    console.log(`arrows: ${files.length} files, ${found.length} violations`);
+    return found.length === 0;
+}
+
+const ok = process.argv.includes("--self-test") ? selfTest() : selfTest() && checkTree();
+process.exitCode = ok ? 0 : 1;
