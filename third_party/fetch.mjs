@@ -18,7 +18,6 @@ import {
     readFileSync,
     renameSync,
     rmSync,
-    statSync,
     writeFileSync,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -29,7 +28,6 @@ import { BuildError } from "../scripts/lib/project.mjs";
 const here = dirname(fileURLToPath(import.meta.url));
 const destination = join(here, "llama.cpp");
 const stampName = ".llama-steer-commit";
-const abandonedAfterMs = 60 * 60 * 1000;
 
 export const lock = JSON.parse(readFileSync(join(here, "llama.lock.json"), "utf8"));
 
@@ -54,12 +52,6 @@ export async function fetchLlama({ force = false, log = console.log } = {}) {
     removeAbandoned();
     const work = join(here, `.llama.cpp-${process.pid}-${randomBytes(4).toString("hex")}`);
     mkdirSync(work);
-    const remove = () => rmSync(work, { recursive: true, force: true });
-    const interrupted = () => {
-        remove();
-        process.exit(130);
-    };
-    process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
     try {
         requireGit();
         log(`llama.cpp ${lock.commit.slice(0, 9)}: fetching ${lock.package}@${lock.version} (about 40 MB)`);
@@ -71,8 +63,7 @@ export async function fetchLlama({ force = false, log = console.log } = {}) {
         moveIntoPlace(tree, work);
         log("llama.cpp: ready");
     } finally {
-        process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
-        remove();
+        rmSync(work, { recursive: true, force: true });
     }
     return { directory: destination, commit: lock.commit, fetched: true };
 }
@@ -179,13 +170,22 @@ function moveIntoPlace(tree, work) {
     }
 }
 
-/** Work folders of runs that were killed. */
+/** Work folders of runs that were killed: their names carry the process. */
 function removeAbandoned() {
-    for (const name of readdirSync(here).filter((entry) => entry.startsWith(".llama.cpp-"))) {
-        const path = join(here, name);
-        if (Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()) > abandonedAfterMs) {
-            rmSync(path, { recursive: true, force: true });
+    for (const name of readdirSync(here)) {
+        const owner = /^\.llama\.cpp-(\d+)-/.exec(name)?.[1];
+        if (owner !== undefined && !isAlive(Number(owner))) {
+            rmSync(join(here, name), { recursive: true, force: true });
         }
+    }
+}
+
+function isAlive(pid) {
+    try {
+        process.kill(pid, 0);
+        return true;
+    } catch (error) {
+        return error.code === "EPERM";
     }
 }
 
