@@ -48,7 +48,7 @@ export async function buildNative({
     const settings = {
         kind,
         defines,
-        llama,
+        llama: [llama.directory, llama.commit],
         headers: tools.nodeAddonApi,
         cmakeJs: tools.cmakeJs,
         compilers: [process.env.CC, process.env.CXX],
