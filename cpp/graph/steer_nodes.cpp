@@ -1,0 +1,50 @@
+#include "graph/steer_nodes.h"
+
+#include "graph/site.h"
+#include "steering/add_kernel.h"
+
+#include <ggml.h>
+
+namespace llama_steer {
+
+steer_nodes::steer_nodes(const steering_plan & plan, int n_layers, const built_graph & graph, graph_editor & editor) {
+    const std::string residual = node_name_of_site("residual");
+    for (int layer = 0; layer < n_layers; ++layer) {
+        ggml_tensor * site = plan.steers(layer) ? editor.find(residual, layer) : nullptr;
+        if (site == nullptr) {
+            continue;
+        }
+        const bool cut = site->ne[1] != graph.batch.n_tokens;
+        operators_.push_back({cut ? &cut_ : &full_, layer});
+        const int n_tasks = site->ne[1] > 1 ? GGML_N_TASKS_MAX : 1;
+        ggml_tensor * steered = ggml_map_custom1_inplace(graph.context, site, compute, n_tasks, &operators_.back());
+        ggml_format_name(steered, "steered-%d", layer);
+        editor.repoint_readers(site, steered);
+        editor.insert_after(site, steered);
+    }
+}
+
+void steer_nodes::set(const micro_batch & batch, const batch_layout & layout, const steering_plan & plan) {
+    full_.clear();
+    cut_.clear();
+    if (operators_.empty()) {
+        return;
+    }
+    for (int32_t i = 0; i < batch.n_tokens; ++i) {
+        const int32_t sequence = batch.sequence(i);
+        const steering_list * list = plan.list(sequence);
+        const token_phase phase = layout.phase(sequence, batch.positions[i]);
+        full_.add_row(list, phase);
+        if (batch.is_output(i)) {
+            cut_.add_row(list, phase);
+        }
+    }
+}
+
+void steer_nodes::compute(ggml_tensor * result, const ggml_tensor *, int ith, int nth, void * userdata) {
+    const auto * op = static_cast<const layer_operator *>(userdata);
+    add_terms(static_cast<float *>(result->data), result->ne[0], static_cast<int64_t>(result->nb[1] / sizeof(float)),
+              *op->terms, op->layer, ith, nth);
+}
+
+}  // namespace llama_steer

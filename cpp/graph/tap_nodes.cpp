@@ -1,0 +1,120 @@
+#include "graph/tap_nodes.h"
+
+#include <ggml-backend.h>
+#include <ggml.h>
+
+#include <utility>
+
+namespace llama_steer {
+
+namespace {
+
+/// ggml asks buffers to begin at a multiple of this; a caller's array may begin anywhere, so the buffer begins before it.
+constexpr uintptr_t buffer_alignment = 64;
+
+ggml_backend_buffer_ptr buffer_over(const tap & target) {
+    const capture_destination & destination = target.destination();
+    const auto begin = reinterpret_cast<uintptr_t>(destination.data);
+    const uintptr_t aligned = begin - begin % buffer_alignment;
+    const size_t bytes =
+        target.layers().size() * static_cast<size_t>(destination.capacity * destination.width) * sizeof(float);
+    return ggml_backend_buffer_ptr(
+        ggml_backend_cpu_buffer_from_ptr(reinterpret_cast<void *>(aligned), begin - aligned + bytes));
+}
+
+/// A node whose memory is its own and not yet given to another tap.
+bool is_movable(const ggml_tensor * tensor) {
+    return tensor->view_src == nullptr && tensor->data == nullptr && tensor->type == GGML_TYPE_F32 &&
+           ggml_is_contiguous(tensor);
+}
+
+bool shares_memory(const ggml_tensor * read, const ggml_tensor * site) {
+    return read == site || read->view_src == site;
+}
+
+}  // namespace
+
+tap_nodes::tap_nodes(std::shared_ptr<tap> target, const built_graph & graph, graph_editor & editor,
+                     const batch_layout & layout)
+    : target_(std::move(target)), buffer_(buffer_over(*target_)) {
+    rows_.assign(target_->selection(), graph.batch, layout);
+    n_full_ = rows_.full.size();
+    n_cut_ = rows_.cut.size();
+
+    for (size_t slot = 0; slot < target_->layers().size(); ++slot) {
+        const int layer = target_->layers()[slot];
+        ggml_tensor * site = editor.find(target_->node_name(), layer);
+        if (site == nullptr) {
+            continue;
+        }
+        ggml_tensor * read = editor.read_instead_of(site);
+        const bool cut = site->ne[1] != graph.batch.n_tokens;
+        target_->set_cut(slot, cut);
+        if ((cut ? n_cut_ : n_full_) == 0) {
+            continue;
+        }
+
+        if (target_->selection() == row_selection::last) {
+            ggml_tensor * rows = ggml_get_rows(graph.context, read, row_indices(graph, cut));
+            editor.insert_after(site, rows);
+            place(rows, slot, cut);
+        } else if (shares_memory(read, site) && is_movable(site) && graph.layer_on_host(graph.model, layer)) {
+            place(site, slot, cut);
+        } else {
+            ggml_tensor * copy = ggml_cont(graph.context, read);
+            editor.insert_after(site, copy);
+            place(copy, slot, cut);
+        }
+    }
+}
+
+ggml_tensor * tap_nodes::row_indices(const built_graph & graph, bool cut) {
+    ggml_tensor *& indices = indices_[cut ? 1 : 0];
+    if (indices == nullptr) {
+        indices = ggml_new_tensor_1d(graph.context, GGML_TYPE_I32, static_cast<int64_t>(cut ? n_cut_ : n_full_));
+        ggml_set_input(indices);
+        ggml_set_name(indices, cut ? "steer_tap_output_rows" : "steer_tap_rows");
+    }
+    return indices;
+}
+
+void tap_nodes::place(ggml_tensor * tensor, size_t slot, bool cut) {
+    tensor->buffer = buffer_.get();
+    tensor->data = target_->row(slot, 0);
+    placed_.push_back({tensor, slot, cut, {}});
+}
+
+void tap_nodes::finish(const graph_editor & editor) {
+    for (placed & node : placed_) {
+        node.views = editor.views_of(node.tensor);
+    }
+}
+
+void tap_nodes::set(const micro_batch & batch, const batch_layout & layout) {
+    for (placed & node : placed_) {
+        move(node);
+    }
+    rows_.assign(target_->selection(), batch, layout);
+    target_->append(rows_.full_labels, rows_.cut_labels);
+    for (const bool cut : {false, true}) {
+        if (indices_[cut] != nullptr) {
+            const std::vector<int32_t> & rows = cut ? rows_.cut : rows_.full;
+            ggml_backend_tensor_set(indices_[cut], rows.data(), 0, rows.size() * sizeof(int32_t));
+        }
+    }
+}
+
+void tap_nodes::move(placed & node) {
+    node.tensor->data = target_->row(node.slot, static_cast<int64_t>(target_->labels(node.slot).size()));
+    for (ggml_tensor * view : node.views) {
+        view->data = static_cast<char *>(node.tensor->data) + view->view_offs;
+    }
+}
+
+bool tap_nodes::reusable(const micro_batch & batch, const batch_layout & layout) const {
+    // Where all rows are taken, their number follows from the micro-batch, which upstream compares by itself.
+    return target_->selection() == row_selection::all ||
+           count_last_rows(batch, layout) == std::make_pair(n_full_, n_cut_);
+}
+
+}  // namespace llama_steer
