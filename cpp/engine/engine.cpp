@@ -1,0 +1,301 @@
+#include "engine/engine.h"
+
+#include "base/error.h"
+#include "engine/evaluation.h"
+
+#include <algorithm>
+
+namespace llama_steer {
+
+namespace {
+
+std::exception_ptr make_failure(error_code code, const char * message) {
+    return std::make_exception_ptr(error(code, message));
+}
+
+std::exception_ptr disposed() { return make_failure(error_code::DISPOSED, "the context was disposed"); }
+std::exception_ptr aborted() { return make_failure(error_code::ABORTED, "the operation was aborted"); }
+
+}  // namespace
+
+engine::engine(std::shared_ptr<const model> source, const context_options & options,
+               std::function<void(step_events &&)> on_step)
+    : sequences_(std::max(options.max_sequences, 0)),
+      on_step_(std::move(on_step)),
+      context_(std::make_unique<context>(std::move(source), options)) {
+    options_ = context_->options();
+    sites_ = context_->graph().sites();
+    statistics_ = context_->statistics();
+    thread_ = std::thread([this] { loop(); });
+}
+
+engine::~engine() { stop(); }
+
+void engine::stop() {
+    shutdown(true, nullptr);
+    const std::lock_guard<std::mutex> lock(join_mutex_);
+    if (thread_.get_id() == std::this_thread::get_id()) {
+        // The last owner let go inside the thread's final callback: nothing of the engine is touched after it.
+        thread_.detach();
+    } else if (thread_.joinable()) {
+        thread_.join();
+    }
+}
+
+operation_id engine::enqueue(std::function<void(operation_id)> run,
+                             std::function<void(operation_id, std::exception_ptr)> reject) {
+    operation_id id = 0;
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        id = next_id_++;
+        if (!stopping_) {
+            queue_.push_back({id, [run = std::move(run), id] { run(id); },
+                              [reject, id](std::exception_ptr failure) { reject(id, std::move(failure)); }});
+            wake_.notify_one();
+            return id;
+        }
+    }
+    reject(id, disposed());
+    return id;
+}
+
+operation_id engine::enqueue_simple(std::function<void()> run, operation_done done) {
+    return enqueue(
+        [run = std::move(run), done](operation_id) {
+            run();
+            done(nullptr);
+        },
+        [done](operation_id, std::exception_ptr failure) { done(std::move(failure)); });
+}
+
+operation_id engine::evaluate(evaluate_request request, evaluate_done done) {
+    return enqueue(
+        [this, request = std::move(request), done](operation_id) mutable {
+            context_->graph().set_recording(true);
+            evaluate_result result = llama_steer::evaluate(*context_, sequences_, request);
+            done(std::move(result), nullptr);
+        },
+        [done](operation_id, std::exception_ptr failure) { done({}, std::move(failure)); });
+}
+
+operation_id engine::generate(generate_request request) {
+    return enqueue(
+        [this, request = std::move(request)](operation_id id) mutable {
+            generations_.push_back(std::make_unique<generation>(id, std::move(request), *context_, sequences_));
+        },
+        [this](operation_id id, std::exception_ptr failure) {
+            step_events events;
+            events.ends.push_back({id, finish_reason::stop, std::move(failure)});
+            on_step_(std::move(events));
+        });
+}
+
+operation_id engine::set_steering(int32_t sequence, std::shared_ptr<const steering_list> list, operation_done done) {
+    return enqueue_simple(
+        [this, sequence, list = std::move(list)]() mutable {
+            context_->graph().set_steering(sequence, std::move(list));
+        },
+        std::move(done));
+}
+
+operation_id engine::truncate(int32_t sequence, int32_t position, operation_done done) {
+    return enqueue_simple(
+        [this, sequence, position] {
+            if (sequences_[sequence].generating) {
+                throw error(error_code::SEQUENCE_BUSY, "sequence " + std::to_string(sequence) +
+                                                           " is generating: wait for it or abort it first");
+            }
+            if (position < sequences_.position(sequence) || position == 0) {
+                sequences_[sequence].pending.reset();
+                cut_back(*context_, sequences_, sequence, position);
+            }
+        },
+        std::move(done));
+}
+
+operation_id engine::attach(std::shared_ptr<tap> target, operation_done done) {
+    return enqueue_simple([this, target = std::move(target)]() mutable { context_->graph().attach(std::move(target)); },
+                          std::move(done));
+}
+
+operation_id engine::detach(std::shared_ptr<tap> target, operation_done done) {
+    return enqueue_simple([this, target = std::move(target)] { context_->graph().detach(target); }, std::move(done));
+}
+
+void engine::cancel(operation_id id) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    cancelled_.push_back(id);
+    if (running_ == id) {
+        context_->request_abort();
+    }
+    wake_.notify_one();
+}
+
+context_statistics engine::statistics() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return statistics_;
+}
+
+void engine::shutdown(bool interrupt, std::function<void()> done) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (interrupt && context_ != nullptr) {
+        context_->request_abort();
+    }
+    if (!stopping_) {
+        stopping_ = true;
+        stopped_ = std::move(done);
+        wake_.notify_one();
+    }
+}
+
+/// Takes the next operation, rejecting cancelled ones. Returns false when the engine stops; leaves `next` empty where
+/// only generations have work.
+bool engine::wait_for_work(operation & next) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    statistics_ = context_->statistics();
+    wake_.wait(lock, [&] { return stopping_ || !queue_.empty() || !generations_.empty() || !cancelled_.empty(); });
+    if (stopping_) {
+        return false;
+    }
+    if (!queue_.empty()) {
+        next = std::move(queue_.front());
+        queue_.pop_front();
+        const auto found = std::find(cancelled_.begin(), cancelled_.end(), next.id);
+        if (found != cancelled_.end()) {
+            cancelled_.erase(found);
+            next.run = [] { std::rethrow_exception(aborted()); };
+        }
+        running_ = next.id;
+        context_->clear_abort();
+    }
+    return true;
+}
+
+void engine::loop() {
+    for (;;) {
+        operation next{};
+        if (!wait_for_work(next)) {
+            break;
+        }
+        if (next.run) {
+            try {
+                next.run();
+            } catch (...) {
+                next.reject(std::current_exception());
+            }
+            const std::lock_guard<std::mutex> lock(mutex_);
+            running_ = 0;
+            if (!stopping_) {
+                context_->clear_abort();
+            }
+        }
+        step();
+    }
+    close();
+}
+
+void engine::step() {
+    step_events events;
+    end_cancelled(events);
+    if (!generations_.empty()) {
+        context_->graph().set_recording(false);
+        pass next(*context_);
+        // Answers first: a long prompt must not keep them waiting.
+        for (const bool answering : {true, false}) {
+            for (const auto & each : generations_) {
+                if (each->answering() == answering) {
+                    each->join(next);
+                }
+            }
+        }
+        try {
+            const decode_status status = next.run();
+            if (status == decode_status::ok) {
+                for (const auto & each : generations_) {
+                    each->advance(events, scratch_);
+                }
+            } else {
+                fail_step(events, status == decode_status::aborted
+                                      ? aborted()
+                                      : make_failure(error_code::CONTEXT_FULL,
+                                                     "the context's memory has no room for this step"));
+            }
+        } catch (...) {
+            fail_step(events, std::current_exception());
+        }
+        for (const auto & each : generations_) {
+            if (each->finished()) {
+                events.ends.push_back({each->id(), *each->finished(), nullptr});
+            }
+        }
+        generations_.erase(std::remove_if(generations_.begin(), generations_.end(),
+                                          [](const auto & each) { return each->finished().has_value(); }),
+                           generations_.end());
+    }
+    if (!events.empty()) {
+        on_step_(std::move(events));
+    }
+}
+
+void engine::end_cancelled(step_events & events) {
+    std::vector<operation_id> ids;
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        // Ids of operations still queued are kept: they are rejected in their turn.
+        for (const operation_id id : cancelled_) {
+            const bool queued =
+                std::any_of(queue_.begin(), queue_.end(), [&](const operation & each) { return each.id == id; });
+            if (queued) {
+                ids.push_back(id);
+            }
+        }
+        std::swap(ids, cancelled_);
+    }
+    for (const operation_id id : ids) {
+        const auto found = std::find_if(generations_.begin(), generations_.end(),
+                                        [&](const auto & each) { return each->id() == id; });
+        if (found != generations_.end()) {
+            (*found)->undo();
+            generations_.erase(found);
+            events.ends.push_back({id, finish_reason::stop, aborted()});
+        }
+    }
+}
+
+void engine::fail_step(step_events & events, const std::exception_ptr & failure) {
+    for (const auto & each : generations_) {
+        each->undo();
+        events.ends.push_back({each->id(), finish_reason::stop, failure});
+    }
+    generations_.clear();
+}
+
+void engine::close() {
+    std::deque<operation> queue;
+    std::function<void()> stopped;
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        std::swap(queue, queue_);
+        std::swap(stopped, stopped_);
+    }
+    step_events events;
+    for (const auto & each : generations_) {
+        events.ends.push_back({each->id(), finish_reason::stop, disposed()});
+    }
+    generations_.clear();
+    if (!events.empty()) {
+        on_step_(std::move(events));
+    }
+    for (operation & each : queue) {
+        each.reject(disposed());
+    }
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        context_.reset();
+    }
+    if (stopped) {
+        stopped();
+    }
+}
+
+}  // namespace llama_steer

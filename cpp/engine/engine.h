@@ -1,0 +1,97 @@
+#pragma once
+
+#include "engine/generation.h"
+#include "engine/requests.h"
+#include "engine/sequence_table.h"
+#include "model/context.h"
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace llama_steer {
+
+/// A context with a thread of its own. Operations run there in the order they were called; between them one step of all
+/// running generations at a time, in one batch. Every method may be called from any thread and returns at once. Every
+/// callback is called exactly once, on the engine's thread (on the caller's, if the engine is shut down already).
+class engine {
+public:
+    /// Creates the context on the calling thread. `on_step` receives what running generations bring.
+    /// Throws INVALID_ARGUMENT, OUT_OF_MEMORY.
+    engine(std::shared_ptr<const model> source, const context_options & options,
+           std::function<void(step_events &&)> on_step);
+    /// Shuts down, interrupting what runs, and joins the thread.
+    ~engine();
+    engine(const engine &) = delete;
+    engine & operator=(const engine &) = delete;
+
+    operation_id evaluate(evaluate_request request, evaluate_done done);
+    /// Errors of the request itself arrive as a generation_end too.
+    operation_id generate(generate_request request);
+    /// Rejects a queued operation, interrupts a running evaluation, ends a generation: with ABORTED. Unknown or finished
+    /// ids are ignored.
+    void cancel(operation_id id);
+
+    operation_id set_steering(int32_t sequence, std::shared_ptr<const steering_list> list, operation_done done);
+    /// Cuts a sequence back to its first `position` tokens.
+    operation_id truncate(int32_t sequence, int32_t position, operation_done done);
+    operation_id attach(std::shared_ptr<tap> target, operation_done done);
+    operation_id detach(std::shared_ptr<tap> target, operation_done done);
+
+    const context_options & options() const { return options_; }
+    const std::map<std::string, graph_editor::site_info> & sites() const { return sites_; }
+    int32_t position(int32_t sequence) const { return sequences_.position(sequence); }
+    context_statistics statistics() const;
+
+    /// Lets the operation in flight finish (or interrupts it), rejects everything else with DISPOSED, frees the context,
+    /// then calls `done`. Idempotent: later calls return without calling theirs.
+    void shutdown(bool interrupt, std::function<void()> done);
+    /// Interrupts what runs, shuts down and waits for the thread. Idempotent. Not from the engine's own thread.
+    void stop();
+
+private:
+    struct operation {
+        operation_id id;
+        std::function<void()> run;
+        std::function<void(std::exception_ptr)> reject;
+    };
+
+    operation_id enqueue(std::function<void(operation_id)> run,
+                         std::function<void(operation_id, std::exception_ptr)> reject);
+    operation_id enqueue_simple(std::function<void()> run, operation_done done);
+    void loop();
+    bool wait_for_work(operation & next);
+    void step();
+    void end_cancelled(step_events & events);
+    void fail_step(step_events & events, const std::exception_ptr & failure);
+    void close();
+
+    context_options options_;
+    std::map<std::string, graph_editor::site_info> sites_;
+    sequence_table sequences_;
+    std::function<void(step_events &&)> on_step_;
+
+    // Used on the engine's thread only.
+    std::unique_ptr<context> context_;
+    std::vector<std::unique_ptr<generation>> generations_;
+    std::vector<llama_token_data> scratch_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;
+    std::deque<operation> queue_;
+    std::vector<operation_id> cancelled_;
+    operation_id next_id_ = 1;
+    operation_id running_ = 0;
+    bool stopping_ = false;
+    std::function<void()> stopped_;
+    context_statistics statistics_;
+
+    std::mutex join_mutex_;
+    std::thread thread_;
+};
+
+}  // namespace llama_steer

@@ -1,0 +1,119 @@
+#include "engine/generation.h"
+
+#include "base/error.h"
+#include "engine/evaluation.h"
+
+#include <algorithm>
+#include <string>
+
+namespace llama_steer {
+
+generation::generation(operation_id id, generate_request request, context & target, sequence_table & sequences)
+    : id_(id),
+      request_(std::move(request)),
+      target_(target),
+      sequences_(sequences),
+      sampler_(target.source(), request_.sampling) {
+    const std::string name = "sequence " + std::to_string(request_.sequence);
+    if (!sequences_.exists(request_.sequence)) {
+        throw error(error_code::INVALID_ARGUMENT, name + " does not exist in this context");
+    }
+    if (request_.max_tokens < 1) {
+        throw error(error_code::INVALID_ARGUMENT, "maxTokens must be 1 or more");
+    }
+    sequence_table::state & state = sequences_[request_.sequence];
+    if (state.generating) {
+        throw error(error_code::SEQUENCE_BUSY, name + " is generating already: wait for it or abort it first");
+    }
+    check_tokens(target_, request_.prompt);
+    start_ = sequences_.position(request_.sequence);
+    carried_ = state.pending;
+    if (carried_) {
+        request_.prompt.insert(request_.prompt.begin(), *carried_);
+    }
+    if (request_.prompt.empty()) {
+        throw error(error_code::PROMPT_EMPTY, "the prompt has no tokens: give at least one");
+    }
+    const int64_t end = start_ + static_cast<int64_t>(request_.prompt.size());
+    if (end > target_.options().context_size) {
+        throw error(error_code::PROMPT_TOO_LONG, name + " would hold " + std::to_string(end) +
+                                                     " tokens; the context holds " +
+                                                     std::to_string(target_.options().context_size) +
+                                                     " per sequence: shorten the prompt or raise contextSize");
+    }
+    for (const int32_t token : request_.prompt) {
+        sampler_.accept(token);
+    }
+    state.pending.reset();
+    state.generating = true;
+}
+
+generation::~generation() { sequences_[request_.sequence].generating = false; }
+
+void generation::join(pass & next) {
+    sequence_table::state & state = sequences_[request_.sequence];
+    const int32_t position = sequences_.position(request_.sequence);
+    output_ = -1;
+    if (answering()) {
+        joined_ = 1;
+        output_ = next.add(request_.sequence, position, &*state.pending, 1, true, false);
+        next.want_logits(output_);
+        return;
+    }
+    joined_ = std::min(next.room(), static_cast<int32_t>(request_.prompt.size() - cursor_));
+    if (joined_ == 0) {
+        return;
+    }
+    const bool complete = cursor_ + static_cast<size_t>(joined_) == request_.prompt.size();
+    const int32_t first =
+        next.add(request_.sequence, position, request_.prompt.data() + cursor_, joined_, false, complete);
+    if (complete) {
+        output_ = first + joined_ - 1;
+        next.want_logits(output_);
+    }
+}
+
+void generation::advance(step_events & events, std::vector<llama_token_data> & scratch) {
+    sequence_table::state & state = sequences_[request_.sequence];
+    const int32_t position = sequences_.position(request_.sequence) + joined_;
+    sequences_.set_position(request_.sequence, position);
+    if (answering()) {
+        state.pending.reset();
+    } else {
+        cursor_ += static_cast<size_t>(joined_);
+    }
+    joined_ = 0;
+    if (output_ < 0) {
+        return;
+    }
+
+    const sampled_token chosen = sampler_.sample(target_.logits(output_), scratch);
+    state.pending = chosen.token;
+    if (is_stop(chosen.token)) {
+        finished_ = finish_reason::stop;
+        return;
+    }
+    events.tokens.push_back({id_, chosen});
+    ++generated_;
+    if (generated_ == request_.max_tokens) {
+        finished_ = finish_reason::length;
+    } else if (position >= target_.options().context_size) {
+        finished_ = finish_reason::context;
+    }
+}
+
+void generation::undo() {
+    if (!answering()) {
+        cut_back(target_, sequences_, request_.sequence, start_);
+        sequences_[request_.sequence].pending = carried_;
+    } else if (joined_ > 0) {
+        cut_back(target_, sequences_, request_.sequence, sequences_.position(request_.sequence));
+    }
+}
+
+bool generation::is_stop(int32_t token) const {
+    return llama_vocab_is_eog(target_.source().vocabulary(), token) ||
+           std::find(request_.stop_tokens.begin(), request_.stop_tokens.end(), token) != request_.stop_tokens.end();
+}
+
+}  // namespace llama_steer

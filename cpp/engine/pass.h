@@ -1,0 +1,37 @@
+#pragma once
+
+#include "model/context.h"
+
+#include <vector>
+
+namespace llama_steer {
+
+/// One forward pass under construction: tokens of several sequences and what they are.
+class pass {
+public:
+    explicit pass(context & target) : target_(target) { target_.graph().layout().clear(); }
+
+    int32_t room() const { return target_.options().batch_size - static_cast<int32_t>(tokens_.size()); }
+    bool empty() const { return tokens_.empty(); }
+
+    /// Adds consecutive tokens of a sequence (once per sequence and pass). Returns the index of the first in the batch.
+    int32_t add(int32_t sequence, int32_t first_position, const int32_t * tokens, int32_t count, bool generated,
+                bool ends_prompt) {
+        const auto first = static_cast<int32_t>(tokens_.size());
+        for (int32_t i = 0; i < count; ++i) {
+            tokens_.push_back({tokens[i], first_position + i, sequence, false});
+        }
+        target_.graph().layout().set(sequence, {first_position, count, generated, ends_prompt});
+        return first;
+    }
+
+    void want_logits(int32_t index) { tokens_[static_cast<size_t>(index)].output = true; }
+
+    decode_status run() { return target_.decode(tokens_); }
+
+private:
+    context & target_;
+    std::vector<batch_token> tokens_;
+};
+
+}  // namespace llama_steer

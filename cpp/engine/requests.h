@@ -1,0 +1,84 @@
+#pragma once
+
+#include "capture/tap.h"
+#include "model/sampler.h"
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace llama_steer {
+
+/// Names an operation of an engine, to cancel it.
+using operation_id = uint64_t;
+
+enum class logits_rows : uint8_t { none, last, all };
+
+/// Tokens to append to one sequence.
+struct evaluate_entry {
+    int32_t sequence = 0;
+    std::vector<int32_t> tokens;
+    bool generated = false;   ///< tokens of an answer rather than of a prompt
+    bool ends_prompt = true;  ///< the last token is the prompt's last; false for all but the last piece of a prompt
+    logits_rows logits = logits_rows::last;
+};
+
+struct evaluate_request {
+    std::vector<evaluate_entry> entries;
+    /// Where the wanted logits go, [rows][vocabulary size] in the order of entries and tokens. Borrowed until done.
+    float * logits = nullptr;
+    size_t logits_capacity = 0;  ///< floats
+};
+
+/// The labels of what a tap held when an evaluation was done.
+struct capture_labels {
+    std::shared_ptr<tap> target;
+    std::vector<row_label> full;
+    std::vector<row_label> cut;  ///< of the layers that compute output rows only
+    std::vector<bool> is_cut;    ///< per captured layer, which of the two holds for it
+};
+
+struct evaluate_result {
+    int64_t logits_rows = 0;
+    std::vector<capture_labels> captures;
+};
+
+/// Called once, on the engine's thread; `failure` is null on success.
+using evaluate_done = std::function<void(evaluate_result && result, std::exception_ptr failure)>;
+using operation_done = std::function<void(std::exception_ptr failure)>;
+
+struct generate_request {
+    int32_t sequence = 0;
+    std::vector<int32_t> prompt;
+    int32_t max_tokens = 0;
+    std::vector<int32_t> stop_tokens;  ///< besides the vocabulary's own end-of-generation tokens
+    sampler_options sampling;
+};
+
+enum class finish_reason : uint8_t {
+    stop,     ///< an end-of-generation or stop token was chosen (it is not reported as a token)
+    length,   ///< max_tokens were generated
+    context,  ///< the sequence is full
+};
+
+struct generated_token {
+    operation_id generation;
+    sampled_token token;
+};
+
+struct generation_end {
+    operation_id generation;
+    finish_reason reason;
+    std::exception_ptr failure;  ///< null unless it failed or was cancelled
+};
+
+/// What one step of all running generations brought. Delivered on the engine's thread, once per step.
+struct step_events {
+    std::vector<generated_token> tokens;
+    std::vector<generation_end> ends;
+    bool empty() const { return tokens.empty() && ends.empty(); }
+};
+
+}  // namespace llama_steer

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+
+namespace llama_steer {
+
+/// Prepares llama.cpp once per process: log, backends. `directory` is where run-time loadable backends lie (the folder
+/// of the addon in a prebuilt package); empty where they are linked in. Thread-safe; the first call decides.
+void init_backend(const std::string & directory);
+
+/// Names of the compute devices that ggml has, e.g. "CPU", "CUDA0", joined by ", ".
+std::string device_names();
+
+}  // namespace llama_steer

@@ -1,0 +1,128 @@
+#include "model/context.h"
+
+#include "base/error.h"
+#include "model/log.h"
+
+#include <algorithm>
+#include <new>
+#include <thread>
+
+namespace llama_steer {
+
+namespace {
+
+void require(bool valid, const std::string & message) {
+    if (!valid) {
+        throw error(error_code::INVALID_ARGUMENT, message);
+    }
+}
+
+context_options checked(context_options options, const model & source) {
+    const auto limit = static_cast<int32_t>(llama_max_parallel_sequences());
+    require(options.max_sequences >= 1 && options.max_sequences <= limit,
+            "sequences must be 1 to " + std::to_string(limit));
+    require(options.context_size >= 0 && options.context_size <= 1 << 24, "contextSize must be 0 to 16777216");
+    require(options.batch_size >= 1 && options.batch_size <= 1 << 16, "batchSize must be 1 to 65536");
+    require(options.threads >= 0 && options.threads <= 512, "threads must be 0 (all cores) to 512");
+    if (options.context_size == 0) {
+        options.context_size = source.info().training_context;
+    }
+    require(static_cast<int64_t>(options.context_size) * options.max_sequences <= INT32_MAX,
+            "contextSize times sequences is too large");
+    // A batch holds at least one token of every sequence, or a step of all of them would not fit.
+    options.batch_size = std::max(options.batch_size, options.max_sequences);
+    if (options.threads == 0) {
+        options.threads = static_cast<int32_t>(std::max(1U, std::thread::hardware_concurrency()));
+    }
+    return options;
+}
+
+}  // namespace
+
+context::context(std::shared_ptr<const model> source, const context_options & options)
+    : source_(std::move(source)),
+      options_(checked(options, *source_)),
+      instrumentation_(options_.max_sequences, source_->info().n_layers) {
+    llama_context_params params = llama_context_default_params();
+    params.n_ctx = static_cast<uint32_t>(options_.context_size) * static_cast<uint32_t>(options_.max_sequences);
+    params.n_batch = static_cast<uint32_t>(options_.batch_size);
+    params.n_ubatch = params.n_batch;
+    params.n_seq_max = static_cast<uint32_t>(options_.max_sequences);
+    params.n_threads = options_.threads;
+    params.n_threads_batch = options_.threads;
+    params.kv_unified = options_.unified_memory;
+    params.no_perf = false;
+    params.cb_eval = nullptr;
+    params.cb_eval_user_data = static_cast<graph_client *>(&instrumentation_);
+    params.abort_callback = [](void * flag) { return static_cast<std::atomic<bool> *>(flag)->load(); };
+    params.abort_callback_data = &abort_;
+
+    const log_capture log;
+    try {
+        handle_.reset(llama_init_from_model(source_->handle(), params));
+    } catch (const std::exception &) {
+        handle_.reset();
+    }
+    if (!handle_) {
+        throw error(error_code::OUT_OF_MEMORY,
+                    "cannot create a context of " + std::to_string(options_.max_sequences) + " sequences of " +
+                        std::to_string(options_.context_size) + " tokens: " + log.errors() +
+                        ". Lower contextSize or sequences");
+    }
+    // Upstream never makes batches larger than the whole memory.
+    options_.batch_size = static_cast<int32_t>(llama_n_batch(handle_.get()));
+    batch_.reset(new llama_batch(llama_batch_init(options_.batch_size, 0, 1)));
+}
+
+context::~context() = default;
+
+decode_status context::decode(const std::vector<batch_token> & batch) {
+    const log_capture log;
+    batch_->n_tokens = static_cast<int32_t>(batch.size());
+    for (size_t i = 0; i < batch.size(); ++i) {
+        batch_->token[i] = batch[i].token;
+        batch_->pos[i] = batch[i].position;
+        batch_->n_seq_id[i] = 1;
+        batch_->seq_id[i][0] = batch[i].sequence;
+        batch_->logits[i] = batch[i].output ? 1 : 0;
+    }
+    int32_t status = 0;
+    try {
+        status = llama_decode(handle_.get(), *batch_);
+        llama_synchronize(handle_.get());
+    } catch (const std::bad_alloc &) {
+        throw error(error_code::OUT_OF_MEMORY, "not enough memory for a batch of " + std::to_string(batch.size()));
+    } catch (const std::exception & failure) {
+        throw error(error_code::DECODE_FAILED, std::string("the forward pass failed: ") + failure.what());
+    }
+    if (status == 2) {
+        return decode_status::aborted;
+    }
+    if (status == 1) {
+        return decode_status::no_room;
+    }
+    if (status != 0) {
+        throw error(error_code::DECODE_FAILED, "the forward pass failed: " + log.errors());
+    }
+    ++decodes_;
+    tokens_ += batch.size();
+    return decode_status::ok;
+}
+
+const float * context::logits(int32_t index) const { return llama_get_logits_ith(handle_.get(), index); }
+
+bool context::cut(int32_t sequence, int32_t position) {
+    llama_memory_t memory = llama_get_memory(handle_.get());
+    if (llama_memory_seq_rm(memory, sequence, position, -1)) {
+        return true;
+    }
+    llama_memory_seq_rm(memory, sequence, -1, -1);
+    return false;
+}
+
+context_statistics context::statistics() const {
+    const llama_perf_context_data performance = llama_perf_context(handle_.get());
+    return {instrumentation_.graphs_built(), static_cast<uint64_t>(performance.n_reused), decodes_, tokens_};
+}
+
+}  // namespace llama_steer

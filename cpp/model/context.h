@@ -1,0 +1,87 @@
+#pragma once
+
+#include "graph/instrumentation.h"
+#include "model/model.h"
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+namespace llama_steer {
+
+struct context_options {
+    int32_t max_sequences = 1;
+    int32_t context_size = 0;   ///< tokens each sequence can hold; 0: the model's training context
+    int32_t batch_size = 512;   ///< tokens per forward pass
+    int32_t threads = 0;        ///< 0: the machine's cores
+    bool unified_memory = true; ///< one memory for all sequences: best where their lengths differ
+};
+
+/// What a context has done, for tests and benchmarks.
+struct context_statistics {
+    uint64_t graphs_built = 0;
+    uint64_t graphs_reused = 0;
+    uint64_t decodes = 0;
+    uint64_t tokens = 0;
+};
+
+/// One token of a batch.
+struct batch_token {
+    int32_t token;
+    int32_t position;
+    int32_t sequence;
+    bool output;  ///< whether its logits are wanted
+};
+
+enum class decode_status { ok, aborted, no_room };
+
+/// RAII over a llama_context with our instrumentation in its graphs. One thread at a time, apart from `request_abort`.
+class context {
+public:
+    /// Throws INVALID_ARGUMENT, OUT_OF_MEMORY.
+    context(std::shared_ptr<const model> source, const context_options & options);
+    ~context();
+
+    const model & source() const { return *source_; }
+    const context_options & options() const { return options_; }
+    instrumentation & graph() { return instrumentation_; }
+
+    /// Runs one forward pass over at most batch_size tokens, whose layout is in graph().layout(). On anything but `ok`
+    /// the memory may hold part of the batch: the caller cuts it back. Throws DECODE_FAILED, OUT_OF_MEMORY.
+    decode_status decode(const std::vector<batch_token> & batch);
+
+    /// Logits [vocabulary size] of the i-th token of the last batch, which must be an output. Valid until the next decode.
+    const float * logits(int32_t index) const;
+
+    /// Forgets the tokens of `sequence` from `position` on. Returns false, and forgets the whole sequence, where the
+    /// memory is recurrent and cannot go back.
+    bool cut(int32_t sequence, int32_t position);
+
+    context_statistics statistics() const;
+
+    /// Makes a decode in flight return `aborted` soon (checked between graph nodes), from any thread.
+    void request_abort() { abort_.store(true); }
+    void clear_abort() { abort_.store(false); }
+
+private:
+    struct deleter {
+        void operator()(llama_context * handle) const { llama_free(handle); }
+    };
+    struct batch_deleter {
+        void operator()(llama_batch * batch) const {
+            llama_batch_free(*batch);
+            delete batch;
+        }
+    };
+
+    std::shared_ptr<const model> source_;
+    context_options options_;
+    instrumentation instrumentation_;
+    std::atomic<bool> abort_{false};
+    std::unique_ptr<llama_context, deleter> handle_;
+    std::unique_ptr<llama_batch, batch_deleter> batch_;
+    uint64_t decodes_ = 0;
+    uint64_t tokens_ = 0;
+};
+
+}  // namespace llama_steer

@@ -1,0 +1,94 @@
+#include "model/sampler.h"
+
+#include "base/error.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace llama_steer {
+
+namespace {
+
+void require(bool valid, const char * message) {
+    if (!valid) {
+        throw error(error_code::INVALID_ARGUMENT, message);
+    }
+}
+
+void check(const sampler_options & options, int32_t n_vocabulary) {
+    require(std::isfinite(options.temperature) && options.temperature >= 0, "temperature must be 0 or more");
+    require(options.top_k >= 0, "topK must be 0 (off) or more");
+    require(options.top_p > 0 && options.top_p <= 1, "topP must be above 0 and at most 1 (off)");
+    require(options.min_p >= 0 && options.min_p <= 1, "minP must lie in 0 (off) to 1");
+    require(std::isfinite(options.repeat_penalty) && options.repeat_penalty > 0, "repeatPenalty must be above 0");
+    require(options.repeat_last >= 0, "repeatLast must be 0 or more");
+    for (const llama_logit_bias & bias : options.logit_bias) {
+        require(bias.token >= 0 && bias.token < n_vocabulary, "logitBias names a token that is not in the vocabulary");
+        require(!std::isnan(bias.bias) && bias.bias != INFINITY, "logitBias must be finite or -Infinity");
+    }
+}
+
+/// ln of the sum of exp(logits), without overflow.
+double log_sum_exp(const float * logits, int32_t count) {
+    const float peak = *std::max_element(logits, logits + count);
+    double sum = 0;
+    for (int32_t i = 0; i < count; ++i) {
+        sum += std::exp(static_cast<double>(logits[i] - peak));
+    }
+    return static_cast<double>(peak) + std::log(sum);
+}
+
+}  // namespace
+
+sampler::sampler(const model & source, const sampler_options & options)
+    : n_vocabulary_(source.info().vocabulary_size) {
+    check(options, n_vocabulary_);
+    const bool penalty = options.repeat_penalty != 1.0F && options.repeat_last > 0;
+    plain_greedy_ = options.temperature == 0 && !penalty && options.logit_bias.empty();
+
+    chain_.reset(llama_sampler_chain_init(llama_sampler_chain_default_params()));
+    const auto add = [&](llama_sampler * stage) { llama_sampler_chain_add(chain_.get(), stage); };
+    if (!options.logit_bias.empty()) {
+        add(llama_sampler_init_logit_bias(n_vocabulary_, static_cast<int32_t>(options.logit_bias.size()),
+                                          options.logit_bias.data()));
+    }
+    if (penalty) {
+        add(llama_sampler_init_penalties(n_vocabulary_, options.repeat_last, options.repeat_penalty, 0.0F, 0.0F));
+    }
+    if (options.temperature == 0) {
+        add(llama_sampler_init_greedy());
+        return;
+    }
+    if (options.top_k > 0) {
+        add(llama_sampler_init_top_k(options.top_k));
+    }
+    if (options.top_p < 1) {
+        add(llama_sampler_init_top_p(options.top_p, 1));
+    }
+    if (options.min_p > 0) {
+        add(llama_sampler_init_min_p(options.min_p, 1));
+    }
+    add(llama_sampler_init_temp(options.temperature));
+    add(llama_sampler_init_dist(options.seed));
+}
+
+void sampler::accept(int32_t token) { llama_sampler_accept(chain_.get(), token); }
+
+sampled_token sampler::sample(const float * logits, std::vector<llama_token_data> & scratch) {
+    int32_t chosen = 0;
+    if (plain_greedy_) {
+        chosen = static_cast<int32_t>(std::max_element(logits, logits + n_vocabulary_) - logits);
+    } else {
+        scratch.resize(static_cast<size_t>(n_vocabulary_));
+        for (int32_t i = 0; i < n_vocabulary_; ++i) {
+            scratch[static_cast<size_t>(i)] = {i, logits[i], 0.0F};
+        }
+        llama_token_data_array candidates{scratch.data(), scratch.size(), -1, false};
+        llama_sampler_apply(chain_.get(), &candidates);
+        chosen = candidates.data[candidates.selected].id;
+        accept(chosen);
+    }
+    return {chosen, static_cast<float>(logits[chosen] - log_sum_exp(logits, n_vocabulary_))};
+}
+
+}  // namespace llama_steer

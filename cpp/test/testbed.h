@@ -1,0 +1,149 @@
+// The trained test-bed model, loaded once, and short ways to run it.
+#pragma once
+
+#include "engine/engine.h"
+#include "model/backend.h"
+#include "model/model.h"
+#include "model/tokenizer.h"
+
+#include <condition_variable>
+#include <future>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace llama_steer::testbed {
+
+inline std::string path(const std::string & file) { return std::string(LLAMA_STEER_TESTBED) + "/" + file; }
+
+inline std::shared_ptr<const model> chat_model() {
+    static const std::shared_ptr<const model> loaded = [] {
+        init_backend("");
+        return model::load(path("valdoria-chat.gguf"), {});
+    }();
+    return loaded;
+}
+
+/// Prompts of different lengths, in the model's chat format.
+inline std::vector<int32_t> prompt(int index) {
+    static const char * const questions[] = {
+        "Where is the lake?",
+        "Tell me about the bridge and who built it.",
+        "Who?",
+        "What is the name of the oldest tower in the north of the country, and how high is it?",
+    };
+    const std::string text = std::string("<|im_start|>user\n") + questions[index % 4] + "<|im_end|>\n<|im_start|>assistant\n";
+    return tokenize(*chat_model(), text, {false, true});
+}
+
+/// Random numbers that are the same everywhere.
+class generator {
+public:
+    explicit generator(uint64_t seed) : state_(seed) {}
+    float operator()() {  // in [-1, 1)
+        state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL;
+        return static_cast<float>(static_cast<int32_t>(state_ >> 33) - (1 << 30)) / static_cast<float>(1 << 30);
+    }
+
+private:
+    uint64_t state_;
+};
+
+/// A direction for every layer of the model (or the given ones), of a size that visibly changes the logits.
+inline std::shared_ptr<const direction_set> directions(uint64_t seed, std::vector<int> layers = {}) {
+    const model_info & info = chat_model()->info();
+    for (int layer = 0; layers.empty() && layer < info.n_layers; ++layer) {
+        layers.push_back(layer);
+    }
+    if (layers.size() > static_cast<size_t>(info.n_layers)) {
+        layers.resize(static_cast<size_t>(info.n_layers));
+    }
+    std::vector<float> data(layers.size() * static_cast<size_t>(info.hidden_size));
+    generator random(seed);
+    for (float & value : data) {
+        value = 0.05F * random();
+    }
+    return std::make_shared<const direction_set>(data.data(), info.hidden_size, layers, info.n_layers, info.hidden_size);
+}
+
+/// An engine whose calls wait for their result.
+class waiting_engine {
+public:
+    explicit waiting_engine(const context_options & options, std::shared_ptr<const model> source = chat_model())
+        : engine_(std::move(source), options, [this](step_events && events) { receive(std::move(events)); }) {}
+
+    engine & get() { return engine_; }
+
+    evaluate_result evaluate(std::vector<evaluate_entry> entries, std::vector<float> * logits = nullptr) {
+        evaluate_request request;
+        request.entries = std::move(entries);
+        request.logits = logits != nullptr ? logits->data() : nullptr;
+        request.logits_capacity = logits != nullptr ? logits->size() : 0;
+        auto promise = std::make_shared<std::promise<evaluate_result>>();
+        engine_.evaluate(std::move(request), [promise](evaluate_result && result, std::exception_ptr failure) {
+            failure ? promise->set_exception(failure) : promise->set_value(std::move(result));
+        });
+        return promise->get_future().get();
+    }
+
+    void steer(int32_t sequence, std::vector<steering_term> terms) {
+        wait([&](operation_done done) {
+            engine_.set_steering(sequence, std::make_shared<const steering_list>(std::move(terms)), std::move(done));
+        });
+    }
+    void truncate(int32_t sequence, int32_t position) {
+        wait([&](operation_done done) { engine_.truncate(sequence, position, std::move(done)); });
+    }
+    void attach(const std::shared_ptr<tap> & target) {
+        wait([&](operation_done done) { engine_.attach(target, std::move(done)); });
+    }
+    void detach(const std::shared_ptr<tap> & target) {
+        wait([&](operation_done done) { engine_.detach(target, std::move(done)); });
+    }
+
+    /// Tokens of a generation once it has ended; rethrows its failure.
+    std::vector<int32_t> finish(operation_id id) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        ended_.wait(lock, [&] { return ends_.count(id) > 0; });
+        if (ends_[id].failure) {
+            std::rethrow_exception(ends_[id].failure);
+        }
+        return tokens_[id];
+    }
+
+    /// Waits until a generation has brought `count` tokens.
+    void await_tokens(operation_id id, size_t count) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        ended_.wait(lock, [&] { return tokens_[id].size() >= count || ends_.count(id) > 0; });
+    }
+
+    template <typename starter>
+    static void wait(starter start) {
+        auto promise = std::make_shared<std::promise<void>>();
+        start([promise](std::exception_ptr failure) {
+            failure ? promise->set_exception(failure) : promise->set_value();
+        });
+        promise->get_future().get();
+    }
+
+private:
+    void receive(step_events && events) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        for (const generated_token & each : events.tokens) {
+            tokens_[each.generation].push_back(each.token.token);
+        }
+        for (generation_end & each : events.ends) {
+            ends_[each.generation] = std::move(each);
+        }
+        ended_.notify_all();
+    }
+
+    std::mutex mutex_;
+    std::condition_variable ended_;
+    std::map<operation_id, std::vector<int32_t>> tokens_;
+    std::map<operation_id, generation_end> ends_;
+    engine engine_;  // last: its thread uses the others
+};
+
+}  // namespace llama_steer::testbed
