@@ -1,6 +1,6 @@
 #include "kernel.h"
 
-#include <cstring>
+#include <algorithm>
 
 #if defined(__GNUC__) || defined(__clang__)
 #define LS_INLINE inline __attribute__((always_inline))
@@ -29,15 +29,25 @@ namespace {
 #if LS_VECTORS
 template <int lanes> struct pack {
     typedef double type __attribute__((vector_size(lanes * sizeof(double))));
+    typedef double unaligned __attribute__((vector_size(lanes * sizeof(double)), aligned(sizeof(double)), may_alias));
 };
 template <int lanes> using lanes_of = typename pack<lanes>::type;
 
+// Not memcpy: compilers split it into smaller moves through the stack.
+template <int lanes> LS_INLINE void load(lanes_of<lanes> & v, const double * from) {
+    v = *reinterpret_cast<const typename pack<lanes>::unaligned *>(from);
+}
+template <int lanes> LS_INLINE void store(const lanes_of<lanes> & v, double * to) {
+    *reinterpret_cast<typename pack<lanes>::unaligned *>(to) = v;
+}
 template <typename V> LS_INLINE void multiply_add(V & sum, const V & v, double scale) { sum += v * scale; }
 #else
 template <int lanes> struct lanes_of {
     double lane[lanes];
 };
 
+template <int lanes> LS_INLINE void load(lanes_of<lanes> & v, const double * from) { std::copy_n(from, lanes, v.lane); }
+template <int lanes> LS_INLINE void store(const lanes_of<lanes> & v, double * to) { std::copy_n(v.lane, lanes, to); }
 template <int lanes> LS_INLINE void multiply_add(lanes_of<lanes> & sum, const lanes_of<lanes> & v, double scale) {
     for (int i = 0; i < lanes; i++) sum.lane[i] += v.lane[i] * scale;
 }
@@ -49,7 +59,7 @@ LS_INLINE void tile(std::size_t k, double alpha, const double * a, const double 
     vector sum[mr][vectors] = {};
     for (std::size_t p = 0; p < k; p++, a += mr, b += vectors * lanes) {
         vector column[vectors];
-        std::memcpy(column, b, sizeof column);
+        LS_UNROLL for (int j = 0; j < vectors; j++) load<lanes>(column[j], b + j * lanes);
         LS_UNROLL for (int i = 0; i < mr; i++) {
             LS_UNROLL for (int j = 0; j < vectors; j++) multiply_add(sum[i][j], column[j], a[i]);
         }
@@ -57,9 +67,9 @@ LS_INLINE void tile(std::size_t k, double alpha, const double * a, const double 
     LS_UNROLL for (int i = 0; i < mr; i++) {
         LS_UNROLL for (int j = 0; j < vectors; j++) {
             vector out;
-            std::memcpy(&out, c + i * ldc + j * lanes, sizeof out);
+            load<lanes>(out, c + i * ldc + j * lanes);
             multiply_add(out, sum[i][j], alpha);
-            std::memcpy(c + i * ldc + j * lanes, &out, sizeof out);
+            store<lanes>(out, c + i * ldc + j * lanes);
         }
     }
 }
@@ -70,12 +80,14 @@ template <int lanes> LS_INLINE void solve(std::size_t n, const double * l, std::
     for (std::size_t j = 0; j < n; j++) {
         const double * row = l + j * ldl;
         vector sum[vectors], known[vectors];
-        std::memcpy(sum, x + j * solve_lanes, sizeof sum);
+        LS_UNROLL for (int v = 0; v < vectors; v++) load<lanes>(sum[v], x + j * solve_lanes + v * lanes);
         for (std::size_t p = 0; p < j; p++) {
-            std::memcpy(known, x + p * solve_lanes, sizeof known);
-            LS_UNROLL for (int v = 0; v < vectors; v++) multiply_add(sum[v], known[v], -row[p]);
+            LS_UNROLL for (int v = 0; v < vectors; v++) {
+                load<lanes>(known[v], x + p * solve_lanes + v * lanes);
+                multiply_add(sum[v], known[v], -row[p]);
+            }
         }
-        std::memcpy(x + j * solve_lanes, sum, sizeof sum);
+        LS_UNROLL for (int v = 0; v < vectors; v++) store<lanes>(sum[v], x + j * solve_lanes + v * lanes);
         for (std::size_t v = 0; v < solve_lanes; v++) x[j * solve_lanes + v] /= row[j];
     }
 }

@@ -1,0 +1,76 @@
+#include "condition.h"
+
+#include "blas.h"
+#include "builtin/builtin.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace llama_steer::ridge {
+
+namespace {
+
+double sum_of_magnitudes(const std::vector<double> & x) {
+    double sum = 0;
+    for (const double value : x) sum += std::fabs(value);
+    return sum;
+}
+
+} // namespace
+
+double symmetric_norm1(const_matrix_f64 lower) {
+    std::vector<double> sums(lower.rows, 0.0);
+    for (std::size_t i = 0; i < lower.rows; i++) {
+        for (std::size_t j = 0; j < i; j++) {
+            const double value = std::fabs(lower(i, j));
+            sums[i] += value;
+            sums[j] += value;
+        }
+        sums[i] += std::fabs(lower(i, i));
+    }
+    return sums.empty() ? 0 : *std::max_element(sums.begin(), sums.end());
+}
+
+double condition_estimate(const_matrix_f64 l, double norm1) {
+    constexpr int most_steps = 5;
+    const std::size_t n = l.rows;
+    if (n == 0) return 0;
+    const auto solve = [&](std::vector<double> & x) { potrs(l, {x.data(), 1, n}); };
+
+    std::vector<double> x(n, 1.0 / double(n));
+    double estimate = 0;
+    std::size_t last = n;
+    for (int step = 0; step < most_steps; step++) {
+        solve(x);
+        const double found = sum_of_magnitudes(x);
+        if (step > 0 && !(found > estimate)) break;
+        estimate = found;
+        std::vector<double> z(n);
+        for (std::size_t i = 0; i < n; i++) z[i] = x[i] >= 0 ? 1 : -1;
+        solve(z);
+        const auto steepest = static_cast<std::size_t>(
+            std::max_element(z.begin(), z.end(), [](double a, double b) { return std::fabs(a) < std::fabs(b); }) - z.begin());
+        if (steepest == last) break;
+        last = steepest;
+        x.assign(n, 0.0);
+        x[steepest] = 1;
+    }
+    // Higham's second guess, for the rare matrices built to deceive the first.
+    for (std::size_t i = 0; i < n; i++) x[i] = (i % 2 ? -1.0 : 1.0) * (1 + double(i) / double(std::max<std::size_t>(1, n - 1)));
+    solve(x);
+    estimate = std::max(estimate, 2 * sum_of_magnitudes(x) / (3 * double(n)));
+    const double condition = estimate * norm1;
+    return std::isfinite(condition) ? condition : std::numeric_limits<double>::infinity();
+}
+
+double smallest_pivot_share(const_matrix_f64 l) {
+    double smallest = 1;
+    for (std::size_t i = 0; i < l.rows; i++) {
+        smallest = std::min(smallest, l(i, i) * l(i, i) / builtin::dot(i + 1, l.row(i), l.row(i)));
+    }
+    return smallest;
+}
+
+} // namespace llama_steer::ridge

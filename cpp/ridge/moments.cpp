@@ -1,0 +1,106 @@
+#include "moments.h"
+
+#include "base/error.h"
+#include "blas.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+
+namespace llama_steer::ridge {
+
+namespace {
+
+constexpr std::size_t chunk_bytes = std::size_t(32) << 20;
+
+double checked_total(const matrix_view & features, const weighted_rows & chosen) {
+    check_view(features, "features");
+    if (chosen.rows.size() != chosen.weights.size()) {
+        throw error(error_code::INVALID_ARGUMENT, std::to_string(chosen.rows.size()) + " rows but " +
+                                                      std::to_string(chosen.weights.size()) + " weights");
+    }
+    for (std::size_t i = 0; i < chosen.count(); i++) {
+        if (chosen.rows[i] >= features.rows) {
+            throw error(error_code::INVALID_ARGUMENT, "row " + std::to_string(chosen.rows[i]) + " of " +
+                                                          std::to_string(features.rows) + " was chosen");
+        }
+        if (!(chosen.weights[i] >= 0) || !std::isfinite(chosen.weights[i])) {
+            throw error(error_code::INVALID_ARGUMENT,
+                        "weight " + std::to_string(i) + " is negative or not finite: " + std::to_string(chosen.weights[i]));
+        }
+    }
+    const double total = chosen.total();
+    if (!(total > 0)) {
+        throw error(error_code::EMPTY_CLASS, "no row of positive weight among " + std::to_string(chosen.count()));
+    }
+    return total;
+}
+
+} // namespace
+
+double weighted_rows::total() const { return std::accumulate(weights.begin(), weights.end(), 0.0); }
+
+weighted_rows all_rows(std::size_t count) {
+    weighted_rows all;
+    all.rows.resize(count);
+    std::iota(all.rows.begin(), all.rows.end(), std::size_t(0));
+    all.weights.assign(count, 1.0);
+    return all;
+}
+
+std::vector<double> weighted_mean(const matrix_view & features, const weighted_rows & chosen) {
+    const double total = checked_total(features, chosen);
+    const float * origin = features.row(chosen.rows[0]);
+    std::vector<double> mean(features.cols, 0.0);
+    for (std::size_t i = 0; i < chosen.count(); i++) {
+        const float * row = features.row(chosen.rows[i]);
+        const double weight = chosen.weights[i];
+        for (std::size_t j = 0; j < features.cols; j++) mean[j] += weight * (double(row[j]) - double(origin[j]));
+    }
+    for (std::size_t j = 0; j < features.cols; j++) mean[j] = double(origin[j]) + mean[j] / total;
+    return mean;
+}
+
+void add_covariance(const matrix_view & features, const weighted_rows & chosen, const std::vector<double> & mean,
+                    double scale, matrix_f64 sum, const abort_check & aborted) {
+    const double total = checked_total(features, chosen);
+    const std::size_t d = features.cols;
+    const std::size_t fitting = std::clamp<std::size_t>(chunk_bytes / sizeof(double) / d, 64, 4096);
+    const std::size_t chunk_rows = std::min(fitting, chosen.count());
+    std::vector<double> chunk(chunk_rows * d);
+    for (std::size_t first = 0; first < chosen.count(); first += chunk_rows) {
+        stop_if(aborted);
+        const std::size_t rows = std::min(chunk_rows, chosen.count() - first);
+        for (std::size_t i = 0; i < rows; i++) {
+            const float * from = features.row(chosen.rows[first + i]);
+            const double factor = std::sqrt(chosen.weights[first + i]);
+            for (std::size_t j = 0; j < d; j++) chunk[i * d + j] = factor * (double(from[j]) - mean[j]);
+        }
+        syrk(scale / total, {chunk.data(), rows, d}, transpose::yes, 1, sum);
+    }
+}
+
+moments weighted_moments(const matrix_view & features, const weighted_rows & chosen, const abort_check & aborted) {
+    moments m;
+    m.mean = weighted_mean(features, chosen);
+    m.weight_sum = chosen.total();
+    m.covariance.assign(features.cols * features.cols, 0.0);
+    const matrix_f64 sigma(m.covariance.data(), features.cols, features.cols);
+    add_covariance(features, chosen, m.mean, 1, sigma, aborted);
+    mirror_lower(sigma);
+    return m;
+}
+
+void mirror_lower(matrix_f64 a) {
+    constexpr std::size_t tile = 32;
+    for (std::size_t top = 0; top < a.rows; top += tile) {
+        for (std::size_t left = 0; left <= top; left += tile) {
+            for (std::size_t i = top; i < std::min(a.rows, top + tile); i++) {
+                for (std::size_t j = left; j < std::min(i, left + tile); j++) a(j, i) = a(i, j);
+            }
+        }
+    }
+}
+
+} // namespace llama_steer::ridge
