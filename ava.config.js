@@ -2,6 +2,7 @@
 export default {
     files: ["dist-test/**/*.test.js"],
     workerThreads: false,
+    nodeArguments: ["--enable-source-maps"],
     concurrency: 2,
     timeout: "3m",
 };
