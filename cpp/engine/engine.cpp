@@ -73,6 +73,7 @@ operation_id engine::evaluate(evaluate_request request, evaluate_done done) {
         [this, request = std::move(request), done](operation_id) mutable {
             context_->graph().set_recording(true);
             evaluate_result result = llama_steer::evaluate(*context_, sequences_, request);
+            refresh_statistics();
             done(std::move(result), nullptr);
         },
         [done](operation_id, std::exception_ptr failure) { done({}, std::move(failure)); });
@@ -152,7 +153,6 @@ void engine::shutdown(bool interrupt, std::function<void()> done) {
 /// only generations have work.
 bool engine::wait_for_work(operation & next) {
     std::unique_lock<std::mutex> lock(mutex_);
-    statistics_ = context_->statistics();
     wake_.wait(lock, [&] { return stopping_ || !queue_.empty() || !generations_.empty() || !cancelled_.empty(); });
     if (stopping_) {
         return false;
@@ -233,8 +233,15 @@ void engine::step() {
                            generations_.end());
     }
     if (!events.empty()) {
+        refresh_statistics();
         on_step_(std::move(events));
     }
+}
+
+void engine::refresh_statistics() {
+    const context_statistics current = context_->statistics();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    statistics_ = current;
 }
 
 void engine::end_cancelled(step_events & events) {

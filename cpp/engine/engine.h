@@ -66,6 +66,7 @@ private:
     void loop();
     bool wait_for_work(operation & next);
     void step();
+    void refresh_statistics();
     void end_cancelled(step_events & events);
     void fail_step(step_events & events, const std::exception_ptr & failure);
     void close();

@@ -37,6 +37,15 @@ context_options checked(context_options options, const model & source) {
     return options;
 }
 
+llama_flash_attn_type upstream_type(flash_attention attention) {
+    switch (attention) {
+        case flash_attention::off: return LLAMA_FLASH_ATTN_TYPE_DISABLED;
+        case flash_attention::on: return LLAMA_FLASH_ATTN_TYPE_ENABLED;
+        case flash_attention::automatic: break;
+    }
+    return LLAMA_FLASH_ATTN_TYPE_AUTO;
+}
+
 }  // namespace
 
 context::context(std::shared_ptr<const model> source, const context_options & options)
@@ -51,6 +60,8 @@ context::context(std::shared_ptr<const model> source, const context_options & op
     params.n_threads = options_.threads;
     params.n_threads_batch = options_.threads;
     params.kv_unified = options_.unified_memory;
+    params.type_k = params.type_v = options_.float32_memory ? GGML_TYPE_F32 : GGML_TYPE_F16;
+    params.flash_attn_type = upstream_type(options_.attention);
     params.no_perf = false;
     params.cb_eval = nullptr;
     params.cb_eval_user_data = static_cast<graph_client *>(&instrumentation_);

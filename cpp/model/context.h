@@ -9,12 +9,16 @@
 
 namespace llama_steer {
 
+enum class flash_attention : uint8_t { automatic, off, on };
+
 struct context_options {
     int32_t max_sequences = 1;
     int32_t context_size = 0;   ///< tokens each sequence can hold; 0: the model's training context
     int32_t batch_size = 512;   ///< tokens per forward pass
     int32_t threads = 0;        ///< 0: the machine's cores
     bool unified_memory = true; ///< one memory for all sequences: best where their lengths differ
+    bool float32_memory = false;  ///< keys and values in float32 instead of float16
+    flash_attention attention = flash_attention::automatic;
 };
 
 /// What a context has done, for tests and benchmarks.

@@ -32,12 +32,12 @@ struct recording {
     std::shared_ptr<tap> target;
 };
 
-context_options options(int32_t sequences, int32_t batch = 512, bool unified = true) {
+context_options options(int32_t sequences, int32_t batch = 512, bool unified = true, int32_t threads = 1) {
     context_options result;
     result.max_sequences = sequences;
     result.context_size = 256;
     result.batch_size = batch;
-    result.threads = 2;
+    result.threads = threads;
     result.unified_memory = unified;
     return result;
 }
@@ -61,9 +61,9 @@ void check_layer(const recording & mine, const evaluate_result & result, size_t 
 }
 
 /// Feeds the prompts of `sequences` sequences to both and compares all layers; then three steps of one token each.
-void compare_all_rows(int32_t sequences, int32_t batch, bool unified, bool all_outputs) {
-    testbed::waiting_engine mine(options(sequences, batch, unified));
-    reference::plain_context theirs(sequences, batch, unified);
+void compare_all_rows(int32_t sequences, int32_t batch, bool all_outputs, int32_t threads = 1) {
+    testbed::waiting_engine mine(options(sequences, batch, true, threads));
+    reference::plain_context theirs(sequences, batch, true, "l_out", threads);
     const recording rows(row_selection::all, 512);
     mine.attach(rows.target);
 
@@ -115,7 +115,155 @@ void compare_all_rows(int32_t sequences, int32_t batch, bool unified, bool all_o
 
 }  // namespace
 
-TEST(capture_all_rows_of_one_sequence_is_bit_identical) { compare_all_rows(1, 512, true, false); }
-TEST(capture_all_rows_with_all_outputs_is_bit_identical) { compare_all_rows(2, 512, true, true); }
-TEST(capture_of_several_sequences_is_bit_identical) { compare_all_rows(8, 512, true, false); }
-TEST(capture_over_several_passes_is_bit_identical) { compare_all_rows(4, 32, true, false); }
+/// A memory per sequence makes upstream split the batch into micro-batches of equal lengths and reorder its tokens.
+TEST(capture_in_several_reordered_micro_batches_is_bit_identical_and_labelled_right) {
+    constexpr int32_t sequences = 4;
+    testbed::waiting_engine mine(options(sequences, 512, false));
+    reference::plain_context theirs(sequences, 512, false);
+    const recording rows(row_selection::all, 512);
+    mine.attach(rows.target);
+    std::vector<evaluate_entry> entries;
+    std::vector<reference::token> tokens;
+    for (int32_t sequence = 0; sequence < sequences; ++sequence) {
+        evaluate_entry entry;
+        entry.sequence = sequence;
+        entry.tokens = testbed::prompt(sequence);
+        for (size_t i = 0; i < entry.tokens.size(); ++i) {
+            tokens.push_back({entry.tokens[i], static_cast<int32_t>(i), sequence, i + 1 == entry.tokens.size()});
+        }
+        entries.push_back(std::move(entry));
+    }
+    const evaluate_result result = mine.evaluate(entries);
+    theirs.decode(tokens);
+
+    const std::vector<row_label> & labels = result.captures.front().full;
+    CHECK_EQ(labels.size(), tokens.size());
+    bool reordered = false;
+    for (size_t i = 0; i < labels.size(); ++i) {
+        reordered = reordered || labels[i].sequence != tokens[i].sequence || labels[i].position != tokens[i].position;
+    }
+    CHECK(reordered);
+
+    for (const int layer : all_layers()) {
+        const std::vector<float> & expected = theirs.rows(layer);
+        CHECK(std::memcmp(rows.target->row(static_cast<size_t>(layer), 0), expected.data(),
+                          expected.size() * sizeof(float)) == 0);
+    }
+
+    // Whether the labels are right shows against each sequence alone, where the order is known.
+    for (int32_t sequence = 0; sequence < sequences; ++sequence) {
+        reference::plain_context alone(1, 512);
+        std::vector<reference::token> own;
+        for (reference::token token : tokens) {
+            if (token.sequence == sequence) {
+                token.sequence = 0;
+                own.push_back(token);
+            }
+        }
+        alone.decode(own);
+        for (const int layer : all_layers()) {
+            const capture_labels & captured = result.captures.front();
+            const bool cut = captured.is_cut[static_cast<size_t>(layer)];
+            const std::vector<row_label> & held = cut ? captured.cut : captured.full;
+            for (size_t row = 0; row < held.size(); ++row) {
+                if (held[row].sequence != sequence) {
+                    continue;
+                }
+                CHECK_EQ(held[row].token, own[static_cast<size_t>(held[row].position)].id);
+                const float * mine_row = rows.target->row(static_cast<size_t>(layer), static_cast<int64_t>(row));
+                const size_t at = cut ? 0 : static_cast<size_t>(held[row].position);
+                const float * their_row = alone.rows(layer).data() + at * static_cast<size_t>(rows.width);
+                float worst = 0;
+                for (int64_t i = 0; i < rows.width; ++i) {
+                    worst = std::max(worst, std::fabs(mine_row[i] - their_row[i]));
+                }
+                CHECK_NEAR(worst, 0, 2e-2);
+            }
+        }
+    }
+}
+
+TEST(capture_of_last_rows_gathers_the_rows_that_all_has) {
+    constexpr int32_t sequences = 5;
+    testbed::waiting_engine mine(options(sequences));
+    const recording all(row_selection::all, 512);
+    const recording last(row_selection::last, sequences);
+    mine.attach(all.target);
+    mine.attach(last.target);
+    std::vector<evaluate_entry> entries;
+    for (int32_t sequence = 0; sequence < sequences; ++sequence) {
+        evaluate_entry entry;
+        entry.sequence = sequence;
+        entry.tokens = testbed::prompt(sequence);
+        entry.ends_prompt = sequence != 3;
+        entry.logits = logits_rows::none;
+        entries.push_back(std::move(entry));
+    }
+    const evaluate_result result = mine.evaluate(entries);
+    const capture_labels & full = result.captures[0];
+    const capture_labels & ends = result.captures[1];
+    CHECK_EQ(ends.full.size(), 4U);
+    for (const row_label & label : ends.full) {
+        CHECK(label.sequence != 3);
+        CHECK_EQ(label.position, static_cast<int32_t>(testbed::prompt(label.sequence).size()) - 1);
+    }
+    for (const int layer : all_layers()) {
+        const auto slot = static_cast<size_t>(layer);
+        const std::vector<row_label> & rows = full.is_cut[slot] ? full.cut : full.full;
+        const std::vector<row_label> & wanted = ends.is_cut[slot] ? ends.cut : ends.full;
+        CHECK_EQ(wanted.size(), 4U);
+        for (size_t i = 0; i < wanted.size(); ++i) {
+            const auto found = std::find_if(rows.begin(), rows.end(), [&](const row_label & each) {
+                return each.sequence == wanted[i].sequence && each.position == wanted[i].position;
+            });
+            CHECK(found != rows.end());
+            if (found != rows.end()) {
+                CHECK(std::memcmp(last.target->row(slot, static_cast<int64_t>(i)),
+                                  all.target->row(slot, found - rows.begin()),
+                                  static_cast<size_t>(all.width) * sizeof(float)) == 0);
+            }
+        }
+    }
+}
+
+TEST(capture_of_raw_nodes_is_bit_identical) {
+    for (const char * node : {"ffn_inp", "ffn_out", "attn_norm", "kqv_out"}) {
+        testbed::waiting_engine mine(options(1));
+        reference::plain_context theirs(1, 512, true, node);
+        const recording rows(row_selection::all, 64, node);
+        mine.attach(rows.target);
+        evaluate_entry entry;
+        entry.tokens = testbed::prompt(1);
+        std::vector<reference::token> tokens;
+        for (size_t i = 0; i < entry.tokens.size(); ++i) {
+            tokens.push_back({entry.tokens[i], static_cast<int32_t>(i), 0, i + 1 == entry.tokens.size()});
+        }
+        mine.evaluate({entry});
+        theirs.decode(tokens);
+        for (const int layer : all_layers()) {
+            const std::vector<float> & expected = theirs.rows(layer);
+            CHECK(!expected.empty());
+            CHECK(std::memcmp(rows.target->row(static_cast<size_t>(layer), 0), expected.data(),
+                              expected.size() * sizeof(float)) == 0);
+        }
+    }
+}
+
+TEST(a_capture_too_small_for_an_evaluation_is_refused_and_nothing_is_kept) {
+    testbed::waiting_engine mine(options(1));
+    const recording rows(row_selection::all, 4);
+    mine.attach(rows.target);
+    evaluate_entry entry;
+    entry.tokens = testbed::prompt(1);
+    CHECK_THROWS_CODE(mine.evaluate({entry}), error_code::BUFFER_TOO_SMALL);
+    CHECK_EQ(mine.get().position(0), 0);
+    mine.detach(rows.target);
+    mine.evaluate({entry});
+    CHECK_EQ(mine.get().position(0), static_cast<int32_t>(testbed::prompt(1).size()));
+}
+
+TEST(capture_all_rows_of_one_sequence_is_bit_identical) { compare_all_rows(1, 512, false); }
+TEST(capture_all_rows_with_all_outputs_is_bit_identical) { compare_all_rows(2, 512, true); }
+TEST(capture_of_several_sequences_is_bit_identical) { compare_all_rows(8, 512, false); }
+TEST(capture_over_several_passes_is_bit_identical) { compare_all_rows(4, 32, false); }
+TEST(capture_with_two_threads_is_bit_identical) { compare_all_rows(3, 512, false, 2); }

@@ -25,14 +25,15 @@ struct token {
 /// A plain llama_context that copies every tensor named `<name>-<layer>` as it is computed.
 class plain_context {
 public:
-    plain_context(int32_t n_sequences, int32_t n_ubatch, bool unified = true, const std::string & name = "l_out")
+    plain_context(int32_t n_sequences, int32_t n_ubatch, bool unified = true, const std::string & name = "l_out",
+                  int32_t threads = 1)
         : prefix_(name + "-") {
         llama_context_params params = llama_context_default_params();
         params.n_ctx = 256U * static_cast<uint32_t>(n_sequences);
         params.n_batch = 512;
         params.n_ubatch = static_cast<uint32_t>(n_ubatch);
         params.n_seq_max = static_cast<uint32_t>(n_sequences);
-        params.n_threads = params.n_threads_batch = 2;
+        params.n_threads = params.n_threads_batch = threads;
         params.kv_unified = unified;
         if (!name.empty()) {
             params.cb_eval = copy;

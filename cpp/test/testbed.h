@@ -7,9 +7,13 @@
 #include "model/tokenizer.h"
 
 #include <condition_variable>
+#include <filesystem>
 #include <future>
 #include <map>
 #include <memory>
+#include <numeric>
+#include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -21,6 +25,28 @@ inline std::shared_ptr<const model> chat_model() {
     static const std::shared_ptr<const model> loaded = [] {
         init_backend("");
         return model::load(path("valdoria-chat.gguf"), {});
+    }();
+    return loaded;
+}
+
+/// The same model with float32 weights, converted once to a temporary file: float16 weights round activations, and that
+/// rounding depends on what else is in the batch.
+inline std::shared_ptr<const model> exact_model() {
+    static const std::shared_ptr<const model> loaded = [] {
+        init_backend("");
+        const std::string file =
+            (std::filesystem::temp_directory_path() / ("llama-steer-" + std::to_string(std::random_device{}()) + ".gguf"))
+                .string();
+        llama_model_quantize_params params = llama_model_quantize_default_params();
+        params.ftype = LLAMA_FTYPE_ALL_F32;
+        params.allow_requantize = true;
+        params.nthread = 1;
+        if (llama_model_quantize(path("valdoria-chat.gguf").c_str(), file.c_str(), &params) != 0) {
+            throw std::runtime_error("cannot convert the test-bed model");
+        }
+        std::shared_ptr<const model> converted = model::load(file, {});
+        std::filesystem::remove(file);
+        return converted;
     }();
     return loaded;
 }
@@ -53,11 +79,9 @@ private:
 /// A direction for every layer of the model (or the given ones), of a size that visibly changes the logits.
 inline std::shared_ptr<const direction_set> directions(uint64_t seed, std::vector<int> layers = {}) {
     const model_info & info = chat_model()->info();
-    for (int layer = 0; layers.empty() && layer < info.n_layers; ++layer) {
-        layers.push_back(layer);
-    }
-    if (layers.size() > static_cast<size_t>(info.n_layers)) {
+    if (layers.empty()) {
         layers.resize(static_cast<size_t>(info.n_layers));
+        std::iota(layers.begin(), layers.end(), 0);
     }
     std::vector<float> data(layers.size() * static_cast<size_t>(info.hidden_size));
     generator random(seed);

@@ -1,0 +1,70 @@
+// The addon's entry point: one instance per environment, so that worker threads can load it too.
+
+#include "arguments.h"
+#include "context_wrap.h"
+#include "directions_wrap.h"
+#include "errors.h"
+#include "fit.h"
+#include "instance.h"
+#include "model/backend.h"
+#include "model_wrap.h"
+
+#include <napi.h>
+
+namespace {
+
+using namespace llama_steer;
+
+/// initialize(SteerError, directory): must be called first. `directory` is the addon's own, where a prebuilt package has
+/// the loadable backends.
+Napi::Value initialize(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    if (!info[0].IsFunction() || !info[1].IsString()) {
+        throw Napi::TypeError::New(env, "initialize(SteerError, directory)");
+    }
+    instance & self = instance::of(env);
+    self.error_class = Napi::Persistent(info[0].As<Napi::Function>());
+#ifdef LLAMA_STEER_BACKEND_DL
+    init_backend(info[1].As<Napi::String>().Utf8Value());
+#else
+    init_backend("");
+#endif
+    return env.Undefined();
+}
+
+/// [[code, meaning]...], the table of errors.
+Napi::Value error_codes(const Napi::CallbackInfo & info) {
+    Napi::Array table = Napi::Array::New(info.Env());
+    const auto add = [&](const char * name, const char * meaning) {
+        Napi::Array row = Napi::Array::New(info.Env(), 2);
+        row.Set(0U, name);
+        row.Set(1U, meaning);
+        table.Set(table.Length(), row);
+    };
+#define X(name, meaning) add(#name, meaning);
+    LLAMA_STEER_ERROR_CODES(X)
+#undef X
+    return table;
+}
+
+Napi::Value devices(const Napi::CallbackInfo & info) { return Napi::String::New(info.Env(), device_names()); }
+
+Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
+    auto * self = new instance(env);
+    env.SetInstanceData(self);
+    self->model_class = Napi::Persistent(model_wrap::define(env));
+    self->context_class = Napi::Persistent(context_wrap::define(env));
+    self->directions_class = Napi::Persistent(directions_wrap::define(env));
+
+    exports.Set("initialize", Napi::Function::New(env, initialize));
+    exports.Set("errorCodes", Napi::Function::New(env, error_codes));
+    exports.Set("devices", Napi::Function::New(env, devices));
+    exports.Set("loadModel", Napi::Function::New(env, model_wrap::load));
+    exports.Set("fitDirections", Napi::Function::New(env, fit_directions));
+    exports.Set("ridgeBackend", Napi::Function::New(env, ridge_backend));
+    return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(llama_steer, initialize_addon)

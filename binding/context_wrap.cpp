@@ -1,0 +1,384 @@
+#include "context_wrap.h"
+
+#include "arguments.h"
+#include "errors.h"
+#include "graph/site.h"
+#include "instance.h"
+#include "labels.h"
+#include "requests.h"
+#include "task.h"
+
+namespace llama_steer {
+
+namespace {
+
+bool float32_memory_argument(const Napi::Value & value) {
+    const std::string type = string_argument(value, "memoryType");
+    if (type != "f16" && type != "f32") {
+        throw_wrong_type("memoryType", "\"f16\" or \"f32\"");
+    }
+    return type == "f32";
+}
+
+}  // namespace
+
+Napi::Function context_wrap::define(Napi::Env env) {
+    return DefineClass(env, "NativeContext",
+                       {
+                           InstanceMethod<&context_wrap::options>("options"),
+                           InstanceMethod<&context_wrap::sites>("sites"),
+                           InstanceMethod<&context_wrap::position>("position"),
+                           InstanceMethod<&context_wrap::statistics>("statistics"),
+                           InstanceMethod<&context_wrap::evaluate>("evaluate"),
+                           InstanceMethod<&context_wrap::generate>("generate"),
+                           InstanceMethod<&context_wrap::cancel>("cancel"),
+                           InstanceMethod<&context_wrap::set_steering>("setSteering"),
+                           InstanceMethod<&context_wrap::truncate>("truncate"),
+                           InstanceMethod<&context_wrap::attach>("attach"),
+                           InstanceMethod<&context_wrap::detach>("detach"),
+                           InstanceMethod<&context_wrap::dispose>("dispose"),
+                       });
+}
+
+Napi::Value context_wrap::create(const Napi::CallbackInfo & info, const std::shared_ptr<const model> & source) {
+    const Napi::Env env = info.Env();
+    const Napi::Object given = object_argument(info[0], "options");
+    const auto integer = [&](const char * key, int32_t fallback, int64_t low, int64_t high) {
+        return optional_property(given, key, fallback, [&](const Napi::Value & value) {
+            return integer_argument(value, key, low, high);
+        });
+    };
+    context_options options;
+    options.max_sequences = integer("sequences", options.max_sequences, 1, INT32_MAX);
+    options.context_size = integer("contextSize", options.context_size, 1, INT32_MAX);
+    options.batch_size = integer("batchSize", options.batch_size, 1, INT32_MAX);
+    options.threads = integer("threads", options.threads, 1, INT32_MAX);
+    options.unified_memory =
+        optional_property(given, "unifiedMemory", options.unified_memory,
+                          [](const Napi::Value & value) { return boolean_argument(value, "unifiedMemory"); });
+    options.float32_memory = optional_property(given, "memoryType", options.float32_memory, float32_memory_argument);
+    options.attention = optional_property(given, "flashAttention", options.attention, [](const Napi::Value & value) {
+        return boolean_argument(value, "flashAttention") ? flash_attention::on : flash_attention::off;
+    });
+    if (!info[1].IsFunction()) {
+        throw_wrong_type("onStep", "a function");
+    }
+
+    instance & self = instance::of(env);
+    const dispatcher::ticket id = self.events.begin(env, {info[1], info.This()});
+    auto back = std::make_shared<link>();
+    auto cancelled = std::make_shared<std::atomic<bool>>(false);
+    self.run_in_background(id, cancelled, [source, options, back, &self, id]() -> instance::finisher {
+        auto on_step = [&self, back](step_events && events) {
+            auto moved = std::make_shared<step_events>(std::move(events));
+            self.events.post([back, moved](Napi::Env current) {
+                if (back->self != nullptr) {
+                    back->self->deliver(current, *moved);
+                }
+            });
+        };
+        auto made = std::make_shared<creation>();
+        made->made = std::make_shared<engine>(source, options, std::move(on_step));
+        made->back = back;
+        made->ticket = id;
+        return [made](Napi::Env current) -> Napi::Value {
+            return instance::of(current).context_class.New({Napi::External<creation>::New(current, made.get())});
+        };
+    });
+    return make_task(env, id, [cancelled] { cancelled->store(true); });
+}
+
+context_wrap::context_wrap(const Napi::CallbackInfo & info) : ObjectWrap(info) {
+    if (info.Length() != 1 || !info[0].IsExternal()) {
+        throw Napi::TypeError::New(info.Env(), "contexts are made by createContext");
+    }
+    const creation & made = *info[0].As<Napi::External<creation>>().Data();
+    instance & self = instance::of(info.Env());
+    engine_ = made.made;
+    link_ = made.back;
+    link_->self = this;
+    on_step_ = Napi::Persistent(self.events.kept(info.Env(), made.ticket, 0).As<Napi::Function>());
+    self.track(engine_);
+}
+
+context_wrap::~context_wrap() {
+    if (link_) {
+        link_->self = nullptr;
+    }
+}
+
+engine & context_wrap::get() const {
+    if (!engine_) {
+        throw error(error_code::DISPOSED, "the context was disposed");
+    }
+    return *engine_;
+}
+
+int32_t context_wrap::sequence_argument(const Napi::Value & value) const {
+    return static_cast<int32_t>(integer_argument(value, "sequence", 0, get().options().max_sequences - 1));
+}
+
+operation_done context_wrap::settle(dispatcher::ticket id, Napi::Env env) const {
+    dispatcher & events = instance::of(env).events;
+    return [&events, id](std::exception_ptr failure) {
+        events.post([&events, id, failure](Napi::Env current) {
+            if (failure) {
+                events.reject(current, id, failure);
+            } else {
+                events.resolve(current, id, current.Undefined());
+            }
+        });
+    };
+}
+
+Napi::Value context_wrap::options(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        const context_options & source = get().options();
+        Napi::Object result = Napi::Object::New(info.Env());
+        result.Set("sequences", source.max_sequences);
+        result.Set("contextSize", source.context_size);
+        result.Set("batchSize", source.batch_size);
+        result.Set("threads", source.threads);
+        result.Set("unifiedMemory", source.unified_memory);
+        result.Set("memoryType", source.float32_memory ? "f32" : "f16");
+        return result;
+    });
+}
+
+Napi::Value context_wrap::sites(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        Napi::Object result = Napi::Object::New(info.Env());
+        for (const auto & [name, site] : get().sites()) {
+            Napi::Object entry = Napi::Object::New(info.Env());
+            Napi::Array layers = Napi::Array::New(info.Env(), site.layers.size());
+            for (uint32_t i = 0; i < site.layers.size(); ++i) {
+                layers.Set(i, site.layers[i]);
+            }
+            entry.Set("layers", layers);
+            entry.Set("width", static_cast<double>(site.width));
+            result.Set(name, entry);
+        }
+        return result;
+    });
+}
+
+Napi::Value context_wrap::position(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        return Napi::Number::New(info.Env(), get().position(sequence_argument(info[0])));
+    });
+}
+
+Napi::Value context_wrap::statistics(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        const context_statistics source = get().statistics();
+        Napi::Object result = Napi::Object::New(info.Env());
+        result.Set("graphsBuilt", static_cast<double>(source.graphs_built));
+        result.Set("graphsReused", static_cast<double>(source.graphs_reused));
+        result.Set("decodes", static_cast<double>(source.decodes));
+        result.Set("tokens", static_cast<double>(source.tokens));
+        return result;
+    });
+}
+
+Napi::Value context_wrap::evaluate(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        evaluate_request request;
+        request.entries = evaluate_entries(info[0], get().options().max_sequences);
+        if (!info[1].IsUndefined()) {
+            const float_memory memory = float32_array_argument(info[1], "into");
+            request.logits = memory.data;
+            request.logits_capacity = memory.length;
+        }
+        // The memory of every capture is checked again: it may have been transferred away since it was attached.
+        dispatcher & events = instance::of(env).events;
+        std::vector<Napi::Value> kept{info[1], info.This()};
+        if (info[2].IsArray()) {
+            const auto memories = info[2].As<Napi::Array>();
+            for (uint32_t i = 0; i < memories.Length(); ++i) {
+                float32_array_argument(memories.Get(i), "the capture's memory");
+                kept.push_back(memories.Get(i));
+            }
+        }
+        const dispatcher::ticket id = events.begin(env, kept);
+        const std::shared_ptr<link> back = link_;
+        const operation_id operation = engine_->evaluate(
+            std::move(request), [&events, id, back](evaluate_result && result, std::exception_ptr failure) {
+                auto moved = std::make_shared<evaluate_result>(std::move(result));
+                events.post([&events, id, back, moved, failure](Napi::Env current) {
+                    if (failure) {
+                        events.reject(current, id, failure);
+                    } else if (back->self != nullptr) {
+                        events.resolve(current, id, back->self->labels_to_javascript(current, *moved));
+                    }
+                });
+            });
+        const std::weak_ptr<engine> target = engine_;
+        return make_task(env, id, [target, operation] {
+            if (const std::shared_ptr<engine> alive = target.lock()) {
+                alive->cancel(operation);
+            }
+        });
+    });
+}
+
+Napi::Value context_wrap::labels_to_javascript(Napi::Env env, const evaluate_result & result) const {
+    Napi::Object value = Napi::Object::New(env);
+    value.Set("logitsRows", static_cast<double>(result.logits_rows));
+    Napi::Array captures = Napi::Array::New(env);
+    for (const auto & [id, target] : taps_) {
+        for (const capture_labels & labels : result.captures) {
+            if (labels.target == target) {
+                captures.Set(captures.Length(), labels_object(env, id, labels));
+            }
+        }
+    }
+    value.Set("captures", captures);
+    return value;
+}
+
+Napi::Value context_wrap::generate(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        const int32_t sequence = sequence_argument(info[0]);
+        generate_request request = generate_arguments(sequence, info[1], info[2]);
+        const dispatcher::ticket ticket = instance::of(env).events.begin(env, {info.This()});
+        const operation_id id = engine_->generate(std::move(request));
+        generations_[id] = ticket;
+        return Napi::Number::New(env, static_cast<double>(id));
+    });
+}
+
+Napi::Value context_wrap::cancel(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        const int64_t id = integer_argument(info[0], "generation", 1, INT64_MAX);
+        if (engine_) {
+            engine_->cancel(static_cast<operation_id>(id));
+        }
+        return info.Env().Undefined();
+    });
+}
+
+void context_wrap::deliver(Napi::Env env, const step_events & events) {
+    Napi::Float64Array generations = Napi::Float64Array::New(env, events.tokens.size());
+    Napi::Int32Array tokens = Napi::Int32Array::New(env, events.tokens.size());
+    Napi::Float32Array log_probabilities = Napi::Float32Array::New(env, events.tokens.size());
+    for (size_t i = 0; i < events.tokens.size(); ++i) {
+        generations[i] = static_cast<double>(events.tokens[i].generation);
+        tokens[i] = events.tokens[i].token.token;
+        log_probabilities[i] = events.tokens[i].token.log_probability;
+    }
+    Napi::Array ends = Napi::Array::New(env, events.ends.size());
+    for (uint32_t i = 0; i < events.ends.size(); ++i) {
+        static constexpr const char * names[] = {"stop", "length", "context"};
+        const generation_end & source = events.ends[i];
+        Napi::Object end = Napi::Object::New(env);
+        end.Set("generation", static_cast<double>(source.generation));
+        end.Set("reason", names[static_cast<size_t>(source.reason)]);
+        end.Set("failure", source.failure ? to_javascript(env, source.failure) : env.Undefined());
+        ends.Set(i, end);
+    }
+    on_step_.Call({generations, tokens, log_probabilities, ends});
+    for (const generation_end & end : events.ends) {
+        const auto found = generations_.find(end.generation);
+        if (found != generations_.end()) {
+            const dispatcher::ticket ticket = found->second;
+            generations_.erase(found);
+            instance::of(env).events.resolve(env, ticket, env.Undefined());
+        }
+    }
+}
+
+Napi::Value context_wrap::set_steering(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        const int32_t sequence = sequence_argument(info[0]);
+        std::shared_ptr<const steering_list> list = steering_argument(info[1]);
+        const dispatcher::ticket id = instance::of(env).events.begin(env, {info.This()});
+        engine_->set_steering(sequence, std::move(list), settle(id, env));
+        return instance::of(env).events.promise(id);
+    });
+}
+
+Napi::Value context_wrap::truncate(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        const int32_t sequence = sequence_argument(info[0]);
+        const auto position = static_cast<int32_t>(integer_argument(info[1], "position", 0, INT32_MAX));
+        const dispatcher::ticket id = instance::of(env).events.begin(env, {info.This()});
+        engine_->truncate(sequence, position, settle(id, env));
+        return instance::of(env).events.promise(id);
+    });
+}
+
+Napi::Value context_wrap::attach(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        const std::string node = node_name_of_site(string_argument(info[0], "site"));
+        const std::vector<int32_t> layers = int32_array_argument(info[1], "layers");
+        const auto selection = static_cast<row_selection>(integer_argument(info[2], "rows", 0, 1));
+        const float_memory memory = float32_array_argument(info[3], "into");
+        const auto site = get().sites().find(node);
+        if (site == get().sites().end() || layers.empty()) {
+            throw error(error_code::SITE_UNKNOWN, "this model has no site " + node);
+        }
+        capture_destination destination;
+        destination.data = memory.data;
+        destination.width = site->second.width;
+        destination.capacity = static_cast<int64_t>(memory.length / layers.size()) / destination.width;
+        if (destination.capacity < 1) {
+            throw error(error_code::BUFFER_TOO_SMALL,
+                        "into holds " + std::to_string(memory.length) + " floats; one row of " +
+                            std::to_string(layers.size()) + " layers takes " +
+                            std::to_string(static_cast<int64_t>(layers.size()) * destination.width));
+        }
+        auto target = std::make_shared<tap>(node, layers, selection, destination);
+        const int32_t tap_id = next_tap_++;
+        taps_[tap_id] = target;
+        // The memory is kept alive by the caller's object until detach settles; the promise of attach is not waited for.
+        const dispatcher::ticket id = instance::of(env).events.begin(env, {info.This(), info[3]});
+        engine_->attach(target, settle(id, env));
+        return Napi::Number::New(env, tap_id);
+    });
+}
+
+Napi::Value context_wrap::detach(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        const auto found = taps_.find(static_cast<int32_t>(integer_argument(info[0], "capture", 1, INT32_MAX)));
+        const dispatcher::ticket id = instance::of(env).events.begin(env, {info.This(), info[1]});
+        const Napi::Promise promise = instance::of(env).events.promise(id);
+        if (!engine_ || found == taps_.end()) {
+            instance::of(env).events.resolve(env, id, env.Undefined());
+            return promise;
+        }
+        const std::shared_ptr<tap> target = found->second;
+        taps_.erase(found);
+        engine_->detach(target, settle(id, env));
+        return promise;
+    });
+}
+
+Napi::Value context_wrap::dispose(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    dispatcher & events = instance::of(env).events;
+    const dispatcher::ticket id = events.begin(env, {info.This()});
+    const Napi::Promise promise = events.promise(id);
+    if (!engine_) {
+        events.resolve(env, id, env.Undefined());
+        return promise;
+    }
+    // The engine is kept until its thread has said that it is done, so that it is never joined while working.
+    const std::shared_ptr<engine> closing = std::move(engine_);
+    engine_.reset();
+    auto keep = std::make_shared<std::shared_ptr<engine>>(closing);
+    closing->shutdown(false, [&events, id, keep] {
+        events.post([&events, id, keep](Napi::Env current) {
+            keep->reset();
+            events.resolve(current, id, current.Undefined());
+        });
+    });
+    return promise;
+}
+
+}  // namespace llama_steer

@@ -1,0 +1,108 @@
+#include "requests.h"
+
+#include "arguments.h"
+#include "directions_wrap.h"
+#include "errors.h"
+
+#include <cmath>
+
+namespace llama_steer {
+
+namespace {
+
+Napi::Array array_argument(const Napi::Value & value, const char * name) {
+    if (!value.IsArray()) {
+        throw_wrong_type(name, "an array");
+    }
+    return value.As<Napi::Array>();
+}
+
+/// A finite number that also fits a float.
+float float_argument(const Napi::Value & value, const char * name) {
+    const auto number = static_cast<float>(number_argument(value, name));
+    if (!std::isfinite(number)) {
+        throw error(error_code::NOT_FINITE, std::string(name) + " is too large for a 32-bit float");
+    }
+    return number;
+}
+
+auto float_reader(const char * name) {
+    return [name](const Napi::Value & value) { return float_argument(value, name); };
+}
+
+auto integer_reader(const char * name, int64_t low, int64_t high) {
+    return [=](const Napi::Value & value) { return integer_argument(value, name, low, high); };
+}
+
+std::vector<llama_logit_bias> logit_bias(const Napi::Object & options) {
+    std::vector<llama_logit_bias> bias;
+    if (options.Get("biasTokens").IsUndefined()) {
+        return bias;
+    }
+    const std::vector<int32_t> tokens = int32_array_argument(options.Get("biasTokens"), "logitBias");
+    const float_memory values = float32_array_argument(options.Get("biasValues"), "logitBias");
+    if (values.length != tokens.size()) {
+        throw_invalid("logitBias must give one value per token");
+    }
+    for (size_t i = 0; i < tokens.size(); ++i) {
+        bias.push_back({tokens[i], values.data[i]});
+    }
+    return bias;
+}
+
+}  // namespace
+
+std::vector<evaluate_entry> evaluate_entries(const Napi::Value & value, int32_t n_sequences) {
+    const Napi::Array array = array_argument(value, "entries");
+    std::vector<evaluate_entry> entries;
+    for (uint32_t i = 0; i < array.Length(); ++i) {
+        const Napi::Object source = object_argument(array.Get(i), "an entry");
+        evaluate_entry entry;
+        entry.sequence = static_cast<int32_t>(integer_argument(source.Get("sequence"), "sequence", 0, n_sequences - 1));
+        entry.tokens = int32_array_argument(source.Get("tokens"), "tokens");
+        entry.generated = boolean_argument(source.Get("generated"), "generated");
+        entry.ends_prompt = boolean_argument(source.Get("endsPrompt"), "endsPrompt");
+        entry.logits = static_cast<logits_rows>(integer_argument(source.Get("logits"), "logits", 0, 2));
+        entries.push_back(std::move(entry));
+    }
+    return entries;
+}
+
+generate_request generate_arguments(int32_t sequence, const Napi::Value & prompt, const Napi::Value & value) {
+    const Napi::Object options = object_argument(value, "options");
+    generate_request request;
+    request.sequence = sequence;
+    request.prompt = int32_array_argument(prompt, "prompt");
+    request.max_tokens = static_cast<int32_t>(integer_argument(options.Get("maxTokens"), "maxTokens", 1, INT32_MAX));
+    if (!options.Get("stopTokens").IsUndefined()) {
+        request.stop_tokens = int32_array_argument(options.Get("stopTokens"), "stopTokens");
+    }
+    sampler_options & sampling = request.sampling;
+    sampling.temperature = optional_property(options, "temperature", sampling.temperature, float_reader("temperature"));
+    sampling.top_k = optional_property(options, "topK", sampling.top_k, integer_reader("topK", 0, INT32_MAX));
+    sampling.top_p = optional_property(options, "topP", sampling.top_p, float_reader("topP"));
+    sampling.min_p = optional_property(options, "minP", sampling.min_p, float_reader("minP"));
+    sampling.repeat_penalty =
+        optional_property(options, "repeatPenalty", sampling.repeat_penalty, float_reader("repeatPenalty"));
+    sampling.repeat_last =
+        optional_property(options, "repeatLast", sampling.repeat_last, integer_reader("repeatLast", 0, INT32_MAX));
+    sampling.seed = optional_property(options, "seed", sampling.seed, integer_reader("seed", 0, UINT32_MAX));
+    sampling.logit_bias = logit_bias(options);
+    return request;
+}
+
+std::shared_ptr<const steering_list> steering_argument(const Napi::Value & value) {
+    const Napi::Array array = array_argument(value, "steering");
+    auto list = std::make_shared<steering_list>();
+    for (uint32_t i = 0; i < array.Length(); ++i) {
+        const Napi::Object source = object_argument(array.Get(i), "an intervention");
+        steering_term term;
+        term.directions = unwrap_argument<directions_wrap>(source.Get("directions"), "vector")->get();
+        term.strength = float_argument(source.Get("strength"), "strength");
+        term.scope = static_cast<token_scope>(integer_argument(source.Get("scope"), "tokens", 0, 4));
+        list->push_back(std::move(term));
+    }
+    return list->empty() ? nullptr : list;
+}
+
+}  // namespace llama_steer

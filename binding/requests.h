@@ -1,0 +1,22 @@
+#pragma once
+
+#include "engine/requests.h"
+#include "steering/steering_list.h"
+
+#include <napi.h>
+
+namespace llama_steer {
+
+// From what the TypeScript layer passes to the engine's requests. All throw llama_steer::error.
+
+/// [{ sequence, tokens: Int32Array, generated, endsPrompt, logits: 0 none | 1 last | 2 all }]
+std::vector<evaluate_entry> evaluate_entries(const Napi::Value & value, int32_t n_sequences);
+
+/// { maxTokens, temperature?, topK?, topP?, minP?, repeatPenalty?, repeatLast?, seed?, stopTokens?: Int32Array,
+///   biasTokens?: Int32Array, biasValues?: Float32Array }
+generate_request generate_arguments(int32_t sequence, const Napi::Value & prompt, const Napi::Value & options);
+
+/// [{ directions, strength, scope: 0..4 as in token_scope }]
+std::shared_ptr<const steering_list> steering_argument(const Napi::Value & value);
+
+}  // namespace llama_steer

@@ -1,0 +1,281 @@
+import { lease, release } from "./buffer-lease.js";
+import { Capture, type CaptureOptions } from "./capture.js";
+import { checkObject, checkOneOf, checkSignal, describe } from "./check.js";
+import { Generation, type GenerationOptions } from "./generation.js";
+import { GenerationHub } from "./generation-hub.js";
+import type { Model } from "./model.js";
+import type { NativeContext, NativeEntry, NativeStepListener } from "./native.js";
+import { runTask } from "./run-task.js";
+import { Sequence } from "./sequence.js";
+import { SteerError } from "./steer-error.js";
+
+export interface ContextOptions {
+    /** Sequences that can live side by side, 1 to 256. Default 1. */
+    sequences?: number;
+    /** Tokens each sequence can hold. Default: what the model was trained with. */
+    contextSize?: number;
+    /** Tokens per forward pass, of all sequences together. Default 512. */
+    batchSize?: number;
+    /** Threads that compute. Default: all cores. */
+    threads?: number;
+    /** One memory for all sequences (default), or one for each: better where all have about the same length. */
+    unifiedMemory?: boolean;
+    /** Type of the keys and values kept: `"f16"` (default), or `"f32"` for twice the memory and no rounding there. */
+    memoryType?: "f16" | "f32";
+    /**
+     * Flash attention on or off; by default on where the device has it. Its rounding depends on what else is in the
+     * batch: off (with `memoryType: "f32"` and float32 weights) a sequence's logits are the same alone and in a batch to
+     * about 1e-5.
+     */
+    flashAttention?: boolean;
+}
+
+/** Tokens to append to a sequence in one {@link Context.evaluate}. */
+export interface EvaluateEntry {
+    sequence: Sequence;
+    /** Text (encoded as it is) or token ids. */
+    tokens: string | Int32Array;
+    /** Of which tokens the logits are wanted. Default `"none"`. */
+    logits?: "none" | "last" | "all";
+    /**
+     * What the tokens are, for steering and capture that look at it: a whole `"prompt"` (default), a part of a prompt
+     * that another part follows, or tokens `"generated"` as an answer.
+     */
+    kind?: "prompt" | "prompt-part" | "generated";
+}
+
+export interface EvaluateOptions {
+    /**
+     * Where the logits go, instead of a new array: rows of vocabularySize floats. Lent until the evaluation is done; an
+     * ArrayBuffer cannot be transferred any more once it was lent.
+     */
+    into?: Float32Array;
+    signal?: AbortSignal;
+}
+
+export interface Evaluation {
+    /** The logits asked for, [logitsRows][vocabularySize] in the order of entries and tokens. */
+    logits: Float32Array;
+    logitsRows: number;
+}
+
+/** What a context has done so far. */
+export interface ContextStatistics {
+    /** Compute graphs built; a change of strengths builds none. */
+    graphsBuilt: number;
+    graphsReused: number;
+    decodes: number;
+    tokens: number;
+}
+
+const logitsRows = ["none", "last", "all"] as const;
+const tokenKinds = ["prompt", "prompt-part", "generated"] as const;
+const noMemory = new Float32Array(0);
+
+/**
+ * Memory for sequences of one model, and a native thread that computes them. Operations run in call order; generations
+ * of all sequences advance together, one batch per step. Made by {@link Model.createContext}.
+ */
+export class Context {
+    readonly #native: NativeContext;
+    readonly #hub: GenerationHub;
+    readonly #sequences = new Map<number, Sequence>();
+    readonly #captures = new Map<number, Capture>();
+    #closed: Promise<void> | undefined;
+    #disposed: Promise<void> | undefined;
+
+    readonly model: Model;
+    /** The options in force. */
+    readonly options: Readonly<Required<Omit<ContextOptions, "flashAttention">>>;
+
+    /** @internal */
+    static async create(
+        model: Model,
+        options: ContextOptions,
+        start: (settings: object, onStep: NativeStepListener) => Promise<NativeContext>,
+    ): Promise<Context> {
+        const hub = new GenerationHub();
+        return new Context(model, await start(options, hub.onStep), hub);
+    }
+
+    private constructor(model: Model, native: NativeContext, hub: GenerationHub) {
+        this.model = model;
+        this.#native = native;
+        this.#hub = hub;
+        this.options = Object.freeze(native.options());
+    }
+
+    /**
+     * Claims a free sequence, empty and not steered. Give it back with {@link Sequence.dispose}.
+     *
+     * @throws SteerError TOO_MANY_SEQUENCES, DISPOSED
+     */
+    sequence(): Sequence {
+        this.#check();
+        for (let id = 0; id < this.options.sequences; id++) {
+            if (!this.#sequences.has(id)) {
+                const sequence = new Sequence(this, this.#native, id);
+                this.#sequences.set(id, sequence);
+                return sequence;
+            }
+        }
+        throw new SteerError(
+            "TOO_MANY_SEQUENCES",
+            `all ${this.options.sequences} sequences of this context are in use: dispose one, or create the context ` +
+                "with more",
+        );
+    }
+
+    /**
+     * Appends tokens to sequences, many of them in one batch, and brings logits and captures. All or nothing: on failure
+     * or abort every sequence is as before.
+     *
+     * @throws SteerError PROMPT_EMPTY, PROMPT_TOO_LONG, SEQUENCE_BUSY, BUFFER_TOO_SMALL, BUFFER_DETACHED, BUFFER_IN_USE,
+     *   CONTEXT_FULL, ABORTED, DISPOSED, DECODE_FAILED, INVALID_ARGUMENT
+     */
+    async evaluate(entries: readonly EvaluateEntry[], options: EvaluateOptions = {}): Promise<Evaluation> {
+        this.#check();
+        checkObject(options, "options");
+        checkSignal(options.signal);
+        const nativeEntries = this.#nativeEntries(entries);
+        const wanted = countLogits(nativeEntries);
+        const width = this.model.info.vocabularySize;
+        const logits = logitsMemory(options.into, wanted * width);
+        const memories = [...this.#captures.values()].map((capture) => capture.data);
+        lease(logits);
+        const result = await runTask(
+            () => this.#native.evaluate(nativeEntries, wanted === 0 ? undefined : logits, memories),
+            options.signal,
+        ).finally(() => release(logits));
+        for (const labels of result.captures) {
+            this.#captures.get(labels.id)?.receive(labels);
+        }
+        return { logits: logits.subarray(0, wanted * width), logitsRows: wanted };
+    }
+
+    #nativeEntries(entries: readonly EvaluateEntry[]): NativeEntry[] {
+        if (!Array.isArray(entries)) {
+            throw new SteerError("INVALID_ARGUMENT", `entries must be an array, not ${describe(entries)}`);
+        }
+        return entries.map((entry: EvaluateEntry) => {
+            checkObject(entry, "an entry");
+            const { sequence, tokens, logits = "none", kind = "prompt" } = entry;
+            if (!(sequence instanceof Sequence) || sequence.context !== this) {
+                throw new SteerError("INVALID_ARGUMENT", "an entry's sequence must be one of this context");
+            }
+            sequence.checkUsable();
+            checkOneOf(logits, logitsRows, "logits");
+            checkOneOf(kind, tokenKinds, "kind");
+            if (typeof tokens !== "string" && !(tokens instanceof Int32Array)) {
+                throw new SteerError(
+                    "INVALID_ARGUMENT",
+                    `tokens must be text or an Int32Array, not ${describe(tokens)}`,
+                );
+            }
+            return {
+                sequence: sequence.id,
+                tokens: typeof tokens === "string" ? this.model.encodePrompt(tokens, sequence.position === 0) : tokens,
+                generated: kind === "generated",
+                endsPrompt: kind === "prompt",
+                logits: logitsRows.indexOf(logits),
+            };
+        });
+    }
+
+    /**
+     * Captures a site in every following {@link evaluate} (not while generating), until the capture is disposed.
+     * The graph writes the rows straight into the capture's memory.
+     *
+     * @throws SteerError SITE_UNKNOWN, LAYER_OUT_OF_RANGE, BUFFER_TOO_SMALL, BUFFER_DETACHED, BUFFER_IN_USE, DISPOSED,
+     *   INVALID_ARGUMENT
+     */
+    capture(options: CaptureOptions = {}): Capture {
+        this.#check();
+        checkObject(options, "options");
+        const capture = Capture.attach(this.#native, this.options, options, (ended) => {
+            this.#captures.delete(ended);
+            // While the context closes, its last operation may still be writing.
+            return this.#closed;
+        });
+        this.#captures.set(capture.id, capture);
+        return capture;
+    }
+
+    /** Names of the sites that can be captured, with their layers and the length of a row. */
+    sites(): Record<string, { layers: number[]; width: number }> {
+        this.#check();
+        return Capture.sites(this.#native);
+    }
+
+    get statistics(): ContextStatistics {
+        this.#check();
+        return this.#native.statistics();
+    }
+
+    /** @internal */
+    startGeneration(sequence: Sequence, prompt: Int32Array, options: GenerationOptions): Generation {
+        this.#check();
+        return new Generation(this.model.tokenizer, this.#native, this.#hub, sequence.id, prompt, options);
+    }
+
+    /** @internal */
+    release(sequence: Sequence): void {
+        this.#sequences.delete(sequence.id);
+    }
+
+    /** True once {@link dispose} was called. */
+    get disposed(): boolean {
+        return this.#disposed !== undefined;
+    }
+
+    #check(): void {
+        if (this.disposed) {
+            throw new SteerError("DISPOSED", "the context was disposed");
+        }
+    }
+
+    /**
+     * Ends generations and rejects queued operations with DISPOSED, waits for the operation in flight, frees memory and
+     * thread. Calling it again does nothing.
+     */
+    dispose(): Promise<void> {
+        this.#disposed ??= this.#close();
+        return this.#disposed;
+    }
+
+    async #close(): Promise<void> {
+        this.#closed = this.#native.dispose();
+        await this.#closed;
+        this.model.forget(this);
+        await Promise.all([...this.#captures.values()].map((capture) => capture.dispose()));
+    }
+
+    [Symbol.asyncDispose](): Promise<void> {
+        return this.dispose();
+    }
+}
+
+/** The caller's array, or a new one. */
+function logitsMemory(into: Float32Array | undefined, floats: number): Float32Array {
+    if (into !== undefined) {
+        if (!(into instanceof Float32Array)) {
+            throw new SteerError("INVALID_ARGUMENT", `into must be a Float32Array, not ${describe(into)}`);
+        }
+        return into;
+    }
+    try {
+        return floats === 0 ? noMemory : new Float32Array(floats);
+    } catch (cause) {
+        throw new SteerError("OUT_OF_MEMORY", `cannot allocate ${floats} floats of logits: ask for fewer rows`, {
+            cause,
+        });
+    }
+}
+
+function countLogits(entries: NativeEntry[]): number {
+    let rows = 0;
+    for (const entry of entries) {
+        rows += entry.logits === 2 ? entry.tokens.length : entry.logits;
+    }
+    return rows;
+}

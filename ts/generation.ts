@@ -1,0 +1,219 @@
+import { checkObject, checkSignal, checkToken, describe } from "./check.js";
+import type { GenerationHub } from "./generation-hub.js";
+import type { NativeContext, NativeGenerationEnd } from "./native.js";
+import { abortError } from "./run-task.js";
+import { SteerError } from "./steer-error.js";
+import type { Tokenizer } from "./tokenizer.js";
+
+export interface GenerationOptions {
+    /** Tokens to generate at most. Default 256. */
+    maxTokens?: number;
+    /** 0 (default): always the most probable token. */
+    temperature?: number;
+    /** Choose among the k most probable; 0: off. */
+    topK?: number;
+    /** Choose among the most probable that together have this probability; 1: off. */
+    topP?: number;
+    /** Choose among those at least this fraction as probable as the most probable; 0: off. */
+    minP?: number;
+    /** Above 1, tokens that occurred lately become less probable; 1: off. */
+    repeatPenalty?: number;
+    /** How many tokens `repeatPenalty` looks back on. Default 64. */
+    repeatLast?: number;
+    /** Added to the logits of tokens; `-Infinity` forbids one. */
+    logitBias?: ReadonlyMap<number, number>;
+    /** Tokens that end the answer, besides the model's own. */
+    stopTokens?: readonly number[];
+    /** 0 .. 2^32-1. The same seed gives the same answer. Default 0. */
+    seed?: number;
+    /** Ends the generation; iterating it then throws ABORTED. */
+    signal?: AbortSignal;
+}
+
+/** One generated token. */
+export interface GeneratedToken {
+    token: number;
+    /** The text it completes; empty while a character is still incomplete. */
+    text: string;
+    /** ln p(token) under the (steered) model, before temperature and filters. */
+    logProbability: number;
+}
+
+/** A finished answer. */
+export interface GenerationResult {
+    text: string;
+    tokens: Int32Array;
+    logProbabilities: Float32Array;
+    /** Mean of `logProbabilities`; 0 for an empty answer. */
+    meanLogProbability: number;
+    /** An end token was chosen, `maxTokens` were generated, or the sequence is full. */
+    finishReason: "stop" | "length" | "context";
+}
+
+/**
+ * An answer being generated. It starts at once and runs whether or not it is read: iterate it for the tokens as they
+ * come, or await {@link result}. Leaving the loop early ends it.
+ */
+export class Generation implements AsyncIterable<GeneratedToken> {
+    readonly #tokenizer: Tokenizer;
+    readonly #decoder = new TextDecoder();
+    readonly #tokens: GeneratedToken[] = [];
+    readonly #native: NativeContext;
+    readonly #signal: AbortSignal | undefined;
+    readonly #id: number = 0;
+    readonly #onAbort = (): void => this.#native.cancel(this.#id);
+    #end: NativeGenerationEnd | undefined;
+    #wake: (() => void) | undefined;
+    #awake: Promise<void> | undefined;
+
+    /** @internal Use {@link Sequence.generate}. */
+    constructor(
+        tokenizer: Tokenizer,
+        native: NativeContext,
+        hub: GenerationHub,
+        sequence: number,
+        prompt: Int32Array,
+        options: GenerationOptions,
+    ) {
+        const { signal, logitBias, stopTokens, ...rest } = options;
+        checkSignal(signal);
+        this.#tokenizer = tokenizer;
+        this.#native = native;
+        this.#signal = signal;
+        if (signal?.aborted) {
+            this.#end = { generation: 0, reason: "stop", failure: abortError(signal) };
+            return;
+        }
+        const settings = { maxTokens: 256, ...definedOnly(rest), ...biasArrays(logitBias), ...stopArray(stopTokens) };
+        this.#id = native.generate(sequence, prompt, settings);
+        hub.add(this.#id, {
+            push: (token, logProbability) => this.#push(token, logProbability),
+            end: (end) => this.#finish(end),
+        });
+        signal?.addEventListener("abort", this.#onAbort, { once: true });
+    }
+
+    #push(token: number, logProbability: number): void {
+        const text = this.#decoder.decode(this.#tokenizer.bytes(token), { stream: true });
+        this.#tokens.push({ token, text, logProbability });
+        this.#wake?.();
+    }
+
+    #finish(end: NativeGenerationEnd): void {
+        this.#signal?.removeEventListener("abort", this.#onAbort);
+        const last = this.#tokens.at(-1);
+        if (last !== undefined) {
+            // An answer cut inside a character: what there is of it becomes U+FFFD.
+            last.text += this.#decoder.decode();
+        }
+        if (end.failure?.code === "ABORTED" && this.#signal?.aborted) {
+            end.failure = abortError(this.#signal, "the generation was aborted");
+        }
+        this.#end = end;
+        this.#wake?.();
+    }
+
+    async *[Symbol.asyncIterator](): AsyncGenerator<GeneratedToken, void, undefined> {
+        let next = 0;
+        try {
+            for (;;) {
+                while (next < this.#tokens.length) {
+                    yield this.#tokens[next++] as GeneratedToken;
+                }
+                if (this.#end !== undefined) {
+                    break;
+                }
+                await this.#news();
+            }
+            if (this.#end.failure !== undefined) {
+                throw this.#end.failure;
+            }
+        } finally {
+            await this.abort();
+        }
+    }
+
+    /**
+     * The whole answer, when it is finished.
+     *
+     * @throws SteerError PROMPT_EMPTY, PROMPT_TOO_LONG, SEQUENCE_BUSY, ABORTED, DISPOSED, DECODE_FAILED,
+     *   INVALID_ARGUMENT
+     */
+    async result(): Promise<GenerationResult> {
+        while (this.#end === undefined) {
+            await this.#news();
+        }
+        if (this.#end.failure !== undefined) {
+            throw this.#end.failure;
+        }
+        const logProbabilities = Float32Array.from(this.#tokens, (each) => each.logProbability);
+        const sum = logProbabilities.reduce((total, each) => total + each, 0);
+        return {
+            text: this.#tokens.map((each) => each.text).join(""),
+            tokens: Int32Array.from(this.#tokens, (each) => each.token),
+            logProbabilities,
+            meanLogProbability: this.#tokens.length === 0 ? 0 : sum / this.#tokens.length,
+            finishReason: this.#end.reason,
+        };
+    }
+
+    /** Ends the generation and waits until its sequence is free again. Does nothing once it has ended. */
+    async abort(): Promise<void> {
+        if (this.#end === undefined) {
+            this.#native.cancel(this.#id);
+        }
+        while (this.#end === undefined) {
+            await this.#news();
+        }
+    }
+
+    /** Resolves when a token or the end has come. */
+    #news(): Promise<void> {
+        this.#awake ??= new Promise((resolve) => {
+            this.#wake = () => {
+                this.#awake = undefined;
+                this.#wake = undefined;
+                resolve();
+            };
+        });
+        return this.#awake;
+    }
+}
+
+/** Checks what a generation is given before its sequence is touched. */
+export function checkGenerationOptions(options: GenerationOptions): void {
+    checkObject(options, "options");
+    if (options.logitBias !== undefined && !(options.logitBias instanceof Map)) {
+        throw new SteerError("INVALID_ARGUMENT", "logitBias must be a Map of token id to bias");
+    }
+    for (const [token, bias] of options.logitBias ?? []) {
+        checkToken(token, "a key of logitBias");
+        if (typeof bias !== "number") {
+            throw new SteerError("INVALID_ARGUMENT", `a bias must be a number, not ${describe(bias)}`);
+        }
+        if (bias !== Number.NEGATIVE_INFINITY && !Number.isFinite(Math.fround(bias))) {
+            throw new SteerError("NOT_FINITE", `a bias must be finite or -Infinity, not ${bias}`);
+        }
+    }
+    if (options.stopTokens !== undefined && !Array.isArray(options.stopTokens)) {
+        throw new SteerError("INVALID_ARGUMENT", "stopTokens must be an array of token ids");
+    }
+    for (const token of options.stopTokens ?? []) {
+        checkToken(token, "a stop token");
+    }
+}
+
+function definedOnly(options: object): object {
+    return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+function biasArrays(bias: ReadonlyMap<number, number> | undefined): object {
+    if (bias === undefined || bias.size === 0) {
+        return {};
+    }
+    return { biasTokens: Int32Array.from(bias.keys()), biasValues: Float32Array.from(bias.values()) };
+}
+
+function stopArray(tokens: readonly number[] | undefined): object {
+    return tokens === undefined ? {} : { stopTokens: Int32Array.from(tokens) };
+}

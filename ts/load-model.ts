@@ -1,0 +1,28 @@
+import { checkObject, checkString } from "./check.js";
+import { Model } from "./model.js";
+import { native } from "./native.js";
+import { runTask } from "./run-task.js";
+
+export interface LoadModelOptions {
+    /** Layers to put on a GPU, where the addon was built for one; `"all"` for the whole model. Default 0. */
+    gpuLayers?: number | "all";
+    /** Called with a fraction in 0..1 while the file is read. */
+    onProgress?: (fraction: number) => void;
+    /** Stops the loading. */
+    signal?: AbortSignal;
+}
+
+/**
+ * Loads a GGUF model, on a thread of its own.
+ *
+ * @param path of the .gguf file (of the first, where a model is split)
+ * @throws SteerError FILE_NOT_FOUND, FILE_UNREADABLE, MODEL_INVALID, MODEL_UNSUPPORTED, OUT_OF_MEMORY, ABORTED,
+ *   INVALID_ARGUMENT
+ */
+export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
+    checkString(path, "path");
+    checkObject(options, "options");
+    const { gpuLayers = 0, onProgress, signal } = options;
+    const settings = { gpuLayers: gpuLayers === "all" ? -1 : gpuLayers };
+    return new Model(await runTask(() => native.loadModel(path, settings, onProgress), signal));
+}

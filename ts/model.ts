@@ -1,0 +1,153 @@
+import { type ChatMessage, ChatTemplate, type ChatTemplateOptions } from "./chat-template.js";
+import { checkBoolean, checkObject, checkString } from "./check.js";
+import { Context, type ContextOptions } from "./context.js";
+import type { NativeContext, NativeDirections, NativeModel, NativeStepListener } from "./native.js";
+import { runTask } from "./run-task.js";
+import { SteerError } from "./steer-error.js";
+import type { SteeringVector } from "./steering-vector.js";
+import { Tokenizer } from "./tokenizer.js";
+
+/** What a loaded model is. */
+export interface ModelInfo {
+    /** llama.cpp's name of the architecture, such as `"qwen3"`. */
+    readonly architecture: string;
+    /** One line for people. */
+    readonly description: string;
+    /** Blocks; layers are numbered 0 .. layers-1. */
+    readonly layers: number;
+    /** Width of the residual stream. */
+    readonly hiddenSize: number;
+    readonly vocabularySize: number;
+    readonly heads: number;
+    /** Context length the model was trained with, in tokens. */
+    readonly trainingContext: number;
+    readonly parameters: number;
+    /** Size of the weights. */
+    readonly bytes: number;
+    /** Recurrent or hybrid: a sequence of it can be cleared but not cut back. */
+    readonly recurrent: boolean;
+}
+
+/**
+ * A loaded model. Made by {@link loadModel}; holds the weights until it is disposed and its contexts are gone.
+ *
+ * Not tied to one context: make as many as memory allows.
+ */
+export class Model {
+    readonly #native: NativeModel;
+    readonly #contexts = new Set<Context>();
+    readonly #directions = new WeakMap<SteeringVector, NativeDirections>();
+    #chatTemplate: ChatTemplate | undefined;
+    #chatTemplateSource: string;
+    #disposed: Promise<void> | undefined;
+
+    readonly info: ModelInfo;
+    readonly tokenizer: Tokenizer;
+
+    /** @internal Use {@link loadModel}. */
+    constructor(native: NativeModel) {
+        this.#native = native;
+        const { chatTemplate, beginToken, endToken, addsBeginToken, ...info } = native.info();
+        this.info = Object.freeze(info);
+        this.tokenizer = new Tokenizer(native);
+        this.#chatTemplateSource = chatTemplate;
+    }
+
+    /** True where the file carries a chat template. */
+    get hasChatTemplate(): boolean {
+        return this.#chatTemplateSource !== "";
+    }
+
+    /** A metadata value of the GGUF file as text; undefined if the key is absent. */
+    metadata(key: string): string | undefined {
+        checkString(key, "key");
+        return this.#native.metadata(key) || undefined;
+    }
+
+    /**
+     * The text the model expects for a conversation, by its own chat template.
+     *
+     * @throws SteerError CHAT_TEMPLATE_MISSING, CHAT_TEMPLATE_FAILED, PROMPT_EMPTY, INVALID_ARGUMENT
+     */
+    applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): string {
+        this.#chatTemplate ??= new ChatTemplate(this.#chatTemplateSource, {
+            bos_token: this.#specialText(this.tokenizer.beginToken),
+            eos_token: this.#specialText(this.tokenizer.endToken),
+        });
+        return this.#chatTemplate.render(messages, options);
+    }
+
+    /**
+     * Token ids of a prompt. Text is encoded as it is; messages go through the chat template, whose control tokens are
+     * read as such. The begin token is added where the model wants one and it is not there.
+     *
+     * @throws SteerError as {@link applyChatTemplate}
+     */
+    encodePrompt(prompt: string | readonly ChatMessage[] | Int32Array, begins = true): Int32Array {
+        checkBoolean(begins, "begins");
+        if (prompt instanceof Int32Array) {
+            return prompt;
+        }
+        if (typeof prompt === "string") {
+            return this.tokenizer.encode(prompt, { addSpecial: begins });
+        }
+        const text = this.applyChatTemplate(prompt);
+        const begin = this.#specialText(this.tokenizer.beginToken);
+        const addSpecial = begins && this.tokenizer.addsBeginToken && !text.startsWith(begin);
+        return this.tokenizer.encode(text, { addSpecial, parseSpecial: true });
+    }
+
+    /**
+     * Makes a context: memory for sequences, and a native thread that runs them.
+     *
+     * @throws SteerError OUT_OF_MEMORY, INVALID_ARGUMENT, DISPOSED
+     */
+    async createContext(options: ContextOptions = {}): Promise<Context> {
+        checkObject(options, "options");
+        const context = await Context.create(this, options, (settings, onStep) => this.#start(settings, onStep));
+        if (this.#disposed !== undefined) {
+            await context.dispose();
+            throw new SteerError("DISPOSED", "the model was disposed while the context was being made");
+        }
+        this.#contexts.add(context);
+        return context;
+    }
+
+    #start(settings: object, onStep: NativeStepListener): Promise<NativeContext> {
+        return runTask(() => this.#native.createContext(settings, onStep));
+    }
+
+    /** @internal The vector in native memory, checked against this model once. */
+    directionsOf(vector: SteeringVector): NativeDirections {
+        let directions = this.#directions.get(vector);
+        if (directions === undefined) {
+            directions = this.#native.createDirections(vector.data, Int32Array.from(vector.layers));
+            this.#directions.set(vector, directions);
+        }
+        return directions;
+    }
+
+    /** @internal */
+    forget(context: Context): void {
+        this.#contexts.delete(context);
+    }
+
+    /** Disposes its contexts, then frees the weights. Waits for work in flight; calling it again does nothing. */
+    dispose(): Promise<void> {
+        this.#disposed ??= this.#release();
+        return this.#disposed;
+    }
+
+    async #release(): Promise<void> {
+        await Promise.all([...this.#contexts].map((context) => context.dispose()));
+        this.#native.dispose();
+    }
+
+    [Symbol.asyncDispose](): Promise<void> {
+        return this.dispose();
+    }
+
+    #specialText(token: number): string {
+        return token < 0 ? "" : this.tokenizer.decode([token], { special: true });
+    }
+}

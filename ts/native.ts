@@ -1,0 +1,162 @@
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { SteerError } from "./steer-error.js";
+
+/** What every cancellable native call returns. */
+export interface NativeTask<Result> {
+    promise: Promise<Result>;
+    cancel(): void;
+}
+
+export interface NativeModelInfo {
+    architecture: string;
+    description: string;
+    layers: number;
+    hiddenSize: number;
+    vocabularySize: number;
+    heads: number;
+    trainingContext: number;
+    parameters: number;
+    bytes: number;
+    recurrent: boolean;
+    chatTemplate: string;
+    beginToken: number;
+    endToken: number;
+    addsBeginToken: boolean;
+}
+
+export interface NativeModel {
+    info(): NativeModelInfo;
+    metadata(key: string): string;
+    tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Int32Array;
+    tokenBytes(token: number, special: boolean): Uint8Array;
+    isEndOfGeneration(token: number): boolean;
+    createDirections(data: Float32Array, layers: Int32Array): NativeDirections;
+    createContext(options: object, onStep: NativeStepListener): NativeTask<NativeContext>;
+    dispose(): void;
+}
+
+/** A steering vector in native memory. Opaque. */
+export interface NativeDirections {
+    readonly nativeDirections: unique symbol;
+}
+
+/** Tokens and ends of all generations of one step; `generations[i]` chose `tokens[i]`. */
+export type NativeStepListener = (
+    generations: Float64Array,
+    tokens: Int32Array,
+    logProbabilities: Float32Array,
+    ends: NativeGenerationEnd[],
+) => void;
+
+export interface NativeGenerationEnd {
+    generation: number;
+    reason: "stop" | "length" | "context";
+    failure: SteerError | undefined;
+}
+
+export interface NativeEntry {
+    sequence: number;
+    tokens: Int32Array;
+    generated: boolean;
+    endsPrompt: boolean;
+    logits: number;
+}
+
+export interface NativeCaptureLabels {
+    id: number;
+    /** Triples (sequence, position, token) of the rows of a complete layer. */
+    full: Int32Array;
+    /** The same of a layer that computes output rows only. */
+    cut: Int32Array;
+    /** Per captured layer: which of the two. */
+    isCut: boolean[];
+}
+
+export interface NativeEvaluation {
+    logitsRows: number;
+    captures: NativeCaptureLabels[];
+}
+
+export interface NativeContext {
+    options(): {
+        sequences: number;
+        contextSize: number;
+        batchSize: number;
+        threads: number;
+        unifiedMemory: boolean;
+        memoryType: "f16" | "f32";
+    };
+    sites(): Record<string, { layers: number[]; width: number }>;
+    position(sequence: number): number;
+    statistics(): { graphsBuilt: number; graphsReused: number; decodes: number; tokens: number };
+    evaluate(
+        entries: NativeEntry[],
+        into: Float32Array | undefined,
+        captureMemories: Float32Array[],
+    ): NativeTask<NativeEvaluation>;
+    generate(sequence: number, prompt: Int32Array, options: object): number;
+    cancel(generation: number): void;
+    setSteering(sequence: number, list: object[]): Promise<void>;
+    truncate(sequence: number, position: number): Promise<void>;
+    attach(site: string, layers: Int32Array, rows: number, into: Float32Array): number;
+    detach(capture: number, into: Float32Array): Promise<void>;
+    dispose(): Promise<void>;
+}
+
+export interface NativeFit {
+    directions: Float32Array;
+    layers: {
+        gap: number;
+        lambda: number;
+        condition: number;
+        auc: number;
+        cohensD: number;
+        correlation: number;
+        refusing: number;
+        complying: number;
+        neutral: number;
+        preserved: number;
+    }[];
+    /** What users should be told about the linear algebra in use, once in a process. */
+    notice: string;
+}
+
+interface Native {
+    initialize(errorClass: typeof SteerError, directory: string): void;
+    errorCodes(): [code: string, meaning: string][];
+    devices(): string;
+    loadModel(
+        path: string,
+        options: object,
+        onProgress: ((fraction: number) => void) | undefined,
+    ): NativeTask<NativeModel>;
+    fitDirections(options: object, onProgress: ((fraction: number) => void) | undefined): NativeTask<NativeFit>;
+    ridgeBackend(): string;
+}
+
+const require = createRequire(import.meta.url);
+const packageFolder = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+function load(): Native {
+    let path: string;
+    let addon: Native;
+    try {
+        const nodeGypBuild = require("node-gyp-build") as { resolve(folder: string): string };
+        path = nodeGypBuild.resolve(packageFolder);
+        addon = require(path) as Native;
+    } catch (cause) {
+        throw new SteerError(
+            "ADDON_MISSING",
+            `llama-steer has no native addon for ${process.platform}-${process.arch} that loads here. ` +
+                "Build it from source (needs a C++ compiler and CMake) with: npx llama-steer-build",
+            { cause },
+        );
+    }
+    addon.initialize(SteerError, dirname(path));
+    return addon;
+}
+
+/** The addon; loading it fails with ADDON_MISSING. */
+export const native: Native = load();

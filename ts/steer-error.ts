@@ -1,0 +1,50 @@
+/**
+ * Every code a {@link SteerError} can carry. The native table (`cpp/base/error_codes.h`) is the source; a test holds
+ * this list and `docs/errors.md` against it.
+ */
+export const steerErrorCodes = [
+    "INVALID_ARGUMENT",
+    "FILE_NOT_FOUND",
+    "FILE_UNREADABLE",
+    "MODEL_INVALID",
+    "MODEL_UNSUPPORTED",
+    "OUT_OF_MEMORY",
+    "ABORTED",
+    "DISPOSED",
+    "CONTEXT_FULL",
+    "PROMPT_EMPTY",
+    "PROMPT_TOO_LONG",
+    "TOO_MANY_SEQUENCES",
+    "SEQUENCE_BUSY",
+    "LAYER_OUT_OF_RANGE",
+    "SITE_UNKNOWN",
+    "WIDTH_MISMATCH",
+    "NOT_FINITE",
+    "BUFFER_TOO_SMALL",
+    "BUFFER_DETACHED",
+    "BUFFER_IN_USE",
+    "CHAT_TEMPLATE_MISSING",
+    "CHAT_TEMPLATE_FAILED",
+    "DECODE_FAILED",
+    "EMPTY_CLASS",
+    "SINGULAR_MATRIX",
+    "ADDON_MISSING",
+    "INTERNAL",
+] as const;
+
+/** A stable name for what went wrong; `docs/errors.md` explains each. */
+export type SteerErrorCode = (typeof steerErrorCodes)[number];
+
+/**
+ * The one error class of this package. Decide by `code`, which is stable; `message` is for people and says what to do.
+ * Where another error or an abort reason led to it, that is in `cause`.
+ */
+export class SteerError extends Error {
+    readonly code: SteerErrorCode;
+
+    constructor(code: SteerErrorCode, message: string, options?: ErrorOptions) {
+        super(message, options);
+        this.name = "SteerError";
+        this.code = code;
+    }
+}
