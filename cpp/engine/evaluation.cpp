@@ -13,7 +13,7 @@ namespace {
 int64_t wanted_rows(const evaluate_request & request) {
     int64_t rows = 0;
     for (const evaluate_entry & entry : request.entries) {
-        rows += entry.logits == logits_rows::all ? static_cast<int64_t>(entry.tokens.size())
+        rows += entry.logits == logits_rows::all ? static_cast<int64_t>(entry.tokens.size()) - entry.carried
                                                  : static_cast<int64_t>(entry.logits == logits_rows::last);
     }
     return rows;
@@ -117,7 +117,8 @@ private:
             if (needs_last_ && complete) {
                 next.want_logits(last);
             }
-            for (int32_t i = entry.logits == logits_rows::all ? first : last; i <= last; ++i) {
+            const int32_t own = first + std::max(0, entry.carried - static_cast<int32_t>(token_));
+            for (int32_t i = entry.logits == logits_rows::all ? own : last; i <= last; ++i) {
                 if (entry.logits == logits_rows::all || (entry.logits == logits_rows::last && complete)) {
                     next.want_logits(i);
                     outputs.push_back(i);
@@ -199,6 +200,7 @@ evaluate_result evaluate(context & target, sequence_table & sequences, evaluate_
         pending.push_back(sequences.exists(entry.sequence) ? sequences[entry.sequence].pending : std::nullopt);
         if (pending.back() && !entry.tokens.empty()) {
             entry.tokens.insert(entry.tokens.begin(), *pending.back());
+            entry.carried = 1;
         }
     }
     check(target, sequences, request);

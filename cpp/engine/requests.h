@@ -23,6 +23,7 @@ struct evaluate_entry {
     bool generated = false;   ///< tokens of an answer rather than of a prompt
     bool ends_prompt = true;  ///< the last token is the prompt's last; false for all but the last piece of a prompt
     logits_rows logits = logits_rows::last;
+    int32_t carried = 0;  ///< leading tokens that the answer before left pending; they bring no logits. Set by evaluate
 };
 
 struct evaluate_request {
