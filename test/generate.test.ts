@@ -1,0 +1,128 @@
+import test from "ava";
+import type { GeneratedToken, GenerationResult } from "llama-steer";
+import { answer, endless } from "./support/answer.js";
+import { expectCode } from "./support/expect-code.js";
+import { chatContext, chatModel, question, questions } from "./support/testbed.js";
+
+const prompt = question(questions[0]);
+
+test("the stream brings what the result holds", async (t) => {
+    const context = await chatContext();
+    const generation = context.sequence().generate(prompt);
+    const stream: GeneratedToken[] = [];
+    for await (const token of generation) {
+        stream.push(token);
+    }
+    const result = await generation.result();
+    t.true(stream.length > 3);
+    t.deepEqual(
+        stream.map((each) => each.token),
+        [...result.tokens],
+    );
+    t.is(stream.map((each) => each.text).join(""), result.text);
+    t.deepEqual(
+        Float32Array.from(stream, (each) => each.logProbability),
+        result.logProbabilities,
+    );
+    t.is(result.finishReason, "stop");
+    t.is(result.text, (await chatModel()).tokenizer.decode(result.tokens));
+    const mean = stream.reduce((sum, each) => sum + each.logProbability, 0) / stream.length;
+    t.true(Math.abs(result.meanLogProbability - mean) < 1e-6);
+    await context.dispose();
+});
+
+test("the model answers what it was trained to", async (t) => {
+    t.regex((await answer("Where does the groso fish live?")).text, /sandy islands/);
+});
+
+test("an answer can be read twice, also after it has ended", async (t) => {
+    const context = await chatContext();
+    const generation = context.sequence().generate(prompt);
+    await generation.result();
+    const texts: string[] = [];
+    for (let reader = 0; reader < 2; reader++) {
+        let text = "";
+        for await (const token of generation) {
+            text += token.text;
+        }
+        texts.push(text);
+    }
+    t.is(texts[0], (await generation.result()).text);
+    t.is(texts[1], texts[0]);
+    await context.dispose();
+});
+
+test("greedy answers repeat bit for bit", async (t) => {
+    const [first, second] = [await answer(questions[1]), await answer(questions[1])];
+    t.deepEqual(first, second);
+});
+
+test("a seed fixes a sampled answer, and seeds differ", async (t) => {
+    const sampled = (seed: number): Promise<GenerationResult> =>
+        answer("Tell me about the sea.", { temperature: 1, seed, maxTokens: 24 });
+    t.deepEqual(await sampled(7), await sampled(7));
+    const texts = new Set<string>();
+    for (let seed = 0; seed < 6; seed++) {
+        texts.add((await sampled(seed)).text);
+    }
+    t.true(texts.size > 1, "six seeds gave one answer");
+});
+
+test("maxTokens, stopTokens and a full context end an answer with their reason", async (t) => {
+    const whole = await answer(questions[0]);
+    const cut = await answer(questions[0], { maxTokens: 3 });
+    t.is(cut.finishReason, "length");
+    t.deepEqual(cut.tokens, whole.tokens.slice(0, 3));
+
+    const stopped = await answer(questions[0], { stopTokens: [whole.tokens[4] as number] });
+    t.is(stopped.finishReason, "stop");
+    t.deepEqual(stopped.tokens, whole.tokens.slice(0, 4));
+
+    const context = await chatContext({ contextSize: 32 });
+    const sequence = context.sequence();
+    const tokens = context.model.encodePrompt(prompt);
+    const full = await sequence.generate(tokens, { logitBias: await endless() }).result();
+    t.is(full.finishReason, "context");
+    t.is(sequence.position, 32);
+    t.is(full.tokens.length, 32 - tokens.length + 1, "one token per free place, and the last one needs none");
+    await expectCode(t, "PROMPT_TOO_LONG", () => sequence.generate(Int32Array.of(1)).result(), /contextSize/);
+    await context.dispose();
+});
+
+test("leaving the loop frees the sequence", async (t) => {
+    const context = await chatContext();
+    const sequence = context.sequence();
+    const generation = sequence.generate(prompt, { logitBias: await endless() });
+    let seen = 0;
+    for await (const _ of generation) {
+        if (++seen === 3) {
+            break;
+        }
+    }
+    await expectCode(t, "ABORTED", () => generation.result());
+    await sequence.clear();
+    t.is(sequence.position, 0);
+    t.deepEqual(await sequence.generate(prompt).result(), await answer(questions[0]));
+    await context.dispose();
+});
+
+test("a signal ends an answer half-way, with its reason as cause", async (t) => {
+    const context = await chatContext();
+    const sequence = context.sequence();
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const generation = sequence.generate(prompt, { logitBias: await endless(), signal: controller.signal });
+    let seen = 0;
+    const error = await expectCode(t, "ABORTED", async () => {
+        for await (const _ of generation) {
+            if (++seen === 5) {
+                controller.abort(reason);
+            }
+        }
+    });
+    t.is(error?.cause, reason);
+    t.true(seen >= 5);
+    await sequence.clear();
+    t.is((await sequence.generate(prompt).result()).finishReason, "stop");
+    await context.dispose();
+});

@@ -1,0 +1,46 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { repository } from "./paths.js";
+
+export interface ScriptOutcome {
+    code: number | null;
+    signal: NodeJS.Signals | null;
+    stdout: string;
+    stderr: string;
+}
+
+/**
+ * Runs an ES module in a Node process of its own, in the repository's folder, so that it can import `llama-steer`, and
+ * waits until it ends by itself; one that does not is killed, which the outcome's signal tells.
+ */
+export function runScript(
+    source: string,
+    args: readonly string[] = [],
+    limitMilliseconds = 60_000,
+): Promise<ScriptOutcome> {
+    return outcome(
+        spawn(process.execPath, ["--input-type=module", "--eval", source, "--", ...args], {
+            cwd: repository,
+            stdio: ["ignore", "pipe", "pipe"],
+        }),
+        limitMilliseconds,
+    );
+}
+
+function outcome(child: ChildProcess, limitMilliseconds: number): Promise<ScriptOutcome> {
+    let stdout = "";
+    let stderr = "";
+    child.stdout?.on("data", (chunk) => {
+        stdout += chunk;
+    });
+    child.stderr?.on("data", (chunk) => {
+        stderr += chunk;
+    });
+    const timer = setTimeout(() => child.kill("SIGKILL"), limitMilliseconds);
+    return new Promise((resolve, reject) => {
+        child.once("error", reject);
+        child.once("close", (code, signal) => {
+            clearTimeout(timer);
+            resolve({ code, signal, stdout, stderr });
+        });
+    });
+}
