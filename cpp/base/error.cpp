@@ -28,4 +28,4 @@ const char * error_code_meaning(error_code code) noexcept {
 
 error::error(error_code code, std::string message) : code_(code), message_(std::move(message)) {}
 
-} // namespace llama_steer
+}  // namespace llama_steer

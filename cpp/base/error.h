@@ -1,4 +1,4 @@
-// The one exception the core throws. The binding turns it into a SteerError with the same code; nothing else crosses it.
+// The one exception the core throws. The binding turns it into a SteerError of the same code; nothing else crosses it.
 #pragma once
 
 #include "error_codes.h"
@@ -33,4 +33,4 @@ private:
     std::string message_;
 };
 
-} // namespace llama_steer
+}  // namespace llama_steer

@@ -1,5 +1,5 @@
-// Times the solver's kernels against the floor that this build's own gemm rate sets, and the built-in kernels against the
-// BLAS that was found:
+// Times the solver's kernels against the floor that this build's own gemm rate sets, and the built-in kernels against
+// the BLAS that was found:
 //
 //   ridge_bench [threads] [repetitions]      defaults: 1 thread, 7 repetitions
 //
@@ -31,7 +31,7 @@ constexpr std::size_t gemm_order = 1024;
 
 struct bench_case {
     std::string name;
-    double flops; ///< 0: no floor
+    double flops;  ///< 0: no floor
     std::function<void()> prepare, run;
     std::vector<double> seconds = {};
 };
@@ -95,8 +95,9 @@ struct fit_problem {
         for (std::size_t i = 0; i < n; i++) scores.push_back(i % 2 ? 0.9 : -0.9);
     }
     bench_case fit() {
-        return {"fit_direction wrmd d=" + std::to_string(d) + " n=" + std::to_string(n), 0, nullptr,
-                [this] { fit_direction({features.data(), n, d}, scores.data(), scores.size(), {}); }};
+        return {"fit_direction wrmd d=" + std::to_string(d) + " n=" + std::to_string(n), 0, nullptr, [this] {
+                    fit_direction({features.data(), n, d}, scores.data(), scores.size(), {});
+                }};
     }
 };
 
@@ -145,18 +146,21 @@ int bench(std::size_t thread_count, std::size_t rounds) {
             continue;
         }
         std::vector<double> ratios;
-        for (std::size_t r = 0; r < rounds; r++) ratios.push_back(one.seconds[r] / (one.flops / gemm_flops * gemm_seconds[r]));
+        for (std::size_t r = 0; r < rounds; r++)
+            ratios.push_back(one.seconds[r] / (one.flops / gemm_flops * gemm_seconds[r]));
         std::printf(" %.1f | %.2f |\n", one.flops / median * 1e-9, quantile(ratios, 0.5));
     }
     if (found) {
         std::vector<double> ratios;
-        for (std::size_t r = 0; r < rounds; r++) ratios.push_back(cases[0].seconds[r] / cases[first_builtin].seconds[r]);
-        std::printf("built-in gemm reaches %.0f %% of the rate of %s\n", 100 * quantile(ratios, 0.5), backend().c_str());
+        for (std::size_t r = 0; r < rounds; r++)
+            ratios.push_back(cases[0].seconds[r] / cases[first_builtin].seconds[r]);
+        std::printf("built-in gemm reaches %.0f %% of the rate of %s\n", 100 * quantile(ratios, 0.5),
+                    backend().c_str());
     }
     return 0;
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char ** argv) {
     const long thread_count = argc > 1 ? std::strtol(argv[1], nullptr, 10) : 1;

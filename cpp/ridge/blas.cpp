@@ -21,7 +21,8 @@ std::size_t op_rows(const_matrix_f64 a, transpose op) { return op == transpose::
 std::size_t op_cols(const_matrix_f64 a, transpose op) { return op == transpose::no ? a.cols : a.rows; }
 
 void check(const_matrix_f64 a, const char * name) {
-    if (a.row_stride < a.cols) throw error(error_code::INVALID_ARGUMENT, std::string(name) + ": stride shorter than a row");
+    if (a.row_stride < a.cols)
+        throw error(error_code::INVALID_ARGUMENT, std::string(name) + ": stride shorter than a row");
     if (a.rows > INT_MAX || a.row_stride > INT_MAX) {
         throw error(error_code::INVALID_ARGUMENT, std::string(name) + ": a dimension is beyond 2^31 - 1");
     }
@@ -29,7 +30,8 @@ void check(const_matrix_f64 a, const char * name) {
 
 void same(std::size_t a, std::size_t b, const char * what) {
     if (a == b) return;
-    throw error(error_code::WIDTH_MISMATCH, std::string(what) + ": " + std::to_string(a) + " is not " + std::to_string(b));
+    throw error(error_code::WIDTH_MISMATCH,
+                std::string(what) + ": " + std::to_string(a) + " is not " + std::to_string(b));
 }
 
 #if LS_FORTRAN
@@ -41,9 +43,10 @@ const char * flag(transpose op) { return op == transpose::no ? "N" : "T"; }
 const char * opposite(transpose op) { return op == transpose::no ? "T" : "N"; }
 #endif
 
-} // namespace
+}  // namespace
 
-void gemm(double alpha, const_matrix_f64 a, transpose op_a, const_matrix_f64 b, transpose op_b, double beta, matrix_f64 c) {
+void gemm(double alpha, const_matrix_f64 a, transpose op_a, const_matrix_f64 b, transpose op_b, double beta,
+          matrix_f64 c) {
     check(a, "gemm: A");
     check(b, "gemm: B");
     check(c, "gemm: C");
@@ -119,4 +122,4 @@ void potrs(const_matrix_f64 l, matrix_f64 b) {
 #endif
 }
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

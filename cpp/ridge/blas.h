@@ -3,8 +3,8 @@
 // or the blocked fallback in builtin/. Both pass the same tests.
 //
 // Shapes are checked: WIDTH_MISMATCH where they do not fit each other, INVALID_ARGUMENT for a stride shorter than a row
-// or a dimension beyond 2^31 - 1. Outputs must not overlap inputs. Callable from any thread. Dimensions of 0 are allowed
-// and do nothing. NaN and infinity pass through as arithmetic has it, except that beta == 0 never reads the output.
+// or a dimension beyond 2^31 - 1. Outputs must not overlap inputs. Callable from any thread. Dimensions of 0 are
+// allowed. NaN and infinity pass through as arithmetic has it, except that beta == 0 never reads the output.
 #pragma once
 
 #include "matrix_view.h"
@@ -17,7 +17,8 @@ namespace llama_steer::ridge {
 enum class transpose { no, yes };
 
 /// C = alpha * op(A) op(B) + beta * C. Shapes after op: [m, k] [k, n] -> [m, n].
-void gemm(double alpha, const_matrix_f64 a, transpose op_a, const_matrix_f64 b, transpose op_b, double beta, matrix_f64 c);
+void gemm(double alpha, const_matrix_f64 a, transpose op_a, const_matrix_f64 b, transpose op_b, double beta,
+          matrix_f64 c);
 
 /// The lower triangle of C = alpha * op(A) op(A)^T + beta * C: `no` gives A A^T [rows, rows] (dual), `yes` gives A^T A
 /// [cols, cols] (primal, the Gram matrix). Elements above the diagonal are neither read nor written.
@@ -26,8 +27,8 @@ void syrk(double alpha, const_matrix_f64 a, transpose op_a, double beta, matrix_
 /// y = alpha * op(A) x + beta * y; x and y are contiguous and as long as op(A) says.
 void gemv(double alpha, const_matrix_f64 a, transpose op_a, const double * x, double beta, double * y);
 
-/// Cholesky: A = L L^T, reads and replaces the lower triangle only. Returns 0, or the order (1-based) of the leading minor
-/// that is not positive definite; the triangle is then partly overwritten.
+/// Cholesky: A = L L^T, reads and replaces the lower triangle only. Returns 0, or the order (1-based) of the leading
+/// minor that is not positive definite; the triangle is then partly overwritten.
 std::size_t potrf(matrix_f64 a);
 
 /// Solves L L^T x = b for every row b of `b` [k, n] in place, where `l` [n, n] is a factor by potrf.
@@ -39,8 +40,8 @@ std::string backend();
 /// More for people: instruction set or build configuration, and the number of threads.
 std::string backend_detail();
 
-/// What a user should be told about the backend, once in a process: the first call returns the text (empty where nothing
-/// is to be said), every later one the empty string. The library itself prints nothing.
+/// What a user should be told about the backend, once in a process: the first call returns the text (empty where
+/// nothing is to be said), every later one the empty string. The library itself prints nothing.
 std::string take_notice();
 
 /// Threads for the kernels of this process; 0 restores the default (what the BLAS chose at start, or all cores).
@@ -58,4 +59,4 @@ public:
     serial_kernels & operator=(const serial_kernels &) = delete;
 };
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

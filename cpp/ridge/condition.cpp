@@ -18,7 +18,7 @@ double sum_of_magnitudes(const std::vector<double> & x) {
     return sum;
 }
 
-} // namespace
+}  // namespace
 
 double symmetric_norm1(const_matrix_f64 lower) {
     std::vector<double> sums(lower.rows, 0.0);
@@ -51,14 +51,16 @@ double condition_estimate(const_matrix_f64 l, double norm1) {
         for (std::size_t i = 0; i < n; i++) z[i] = x[i] >= 0 ? 1 : -1;
         solve(z);
         const auto steepest = static_cast<std::size_t>(
-            std::max_element(z.begin(), z.end(), [](double a, double b) { return std::fabs(a) < std::fabs(b); }) - z.begin());
+            std::max_element(z.begin(), z.end(), [](double a, double b) { return std::fabs(a) < std::fabs(b); }) -
+            z.begin());
         if (steepest == last) break;
         last = steepest;
         x.assign(n, 0.0);
         x[steepest] = 1;
     }
     // Higham's second guess, for the rare matrices built to deceive the first.
-    for (std::size_t i = 0; i < n; i++) x[i] = (i % 2 ? -1.0 : 1.0) * (1 + double(i) / double(std::max<std::size_t>(1, n - 1)));
+    for (std::size_t i = 0; i < n; i++)
+        x[i] = (i % 2 ? -1.0 : 1.0) * (1 + double(i) / double(std::max<std::size_t>(1, n - 1)));
     solve(x);
     estimate = std::max(estimate, 2 * sum_of_magnitudes(x) / (3 * double(n)));
     const double condition = estimate * norm1;
@@ -73,4 +75,4 @@ double smallest_pivot_share(const_matrix_f64 l) {
     return smallest;
 }
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

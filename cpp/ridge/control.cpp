@@ -8,4 +8,4 @@ void stop_if(const abort_check & aborted) {
     if (aborted && aborted()) throw error(error_code::ABORTED, "the fit was aborted");
 }
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

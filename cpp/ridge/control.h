@@ -13,4 +13,4 @@ using abort_check = std::function<bool()>;
 /// Throws ABORTED if `aborted` is set and says so.
 void stop_if(const abort_check & aborted);
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

@@ -44,8 +44,9 @@ void check_options(const direction_options & o) {
         refuse(error_code::INVALID_ARGUMENT, "threshold is " + number(o.threshold) + ": it must lie in [0, 1)");
     }
     if (o.method == direction_method::mean_difference && uses_covariance(o.preserve)) {
-        refuse(error_code::INVALID_ARGUMENT, "mean_difference has no covariance for a preserve set to join: use "
-                                             "project_out, or a ridge method");
+        refuse(error_code::INVALID_ARGUMENT,
+               "mean_difference has no covariance for a preserve set to join: use "
+               "project_out, or a ridge method");
     }
 }
 
@@ -58,8 +59,8 @@ void check_preserve(const matrix_view & preserve, preserve_mode mode, std::size_
     if (!given) refuse(error_code::EMPTY_CLASS, "the mode asks for a preserve set, but it has no rows");
     check_view(preserve, "preserve");
     if (preserve.cols != width) {
-        refuse(error_code::WIDTH_MISMATCH, "preserve rows have " + std::to_string(preserve.cols) + " columns, features " +
-                                               std::to_string(width));
+        refuse(error_code::WIDTH_MISMATCH,
+               "preserve rows have " + std::to_string(preserve.cols) + " columns, features " + std::to_string(width));
     }
     check_finite(preserve, "preserve");
 }
@@ -78,7 +79,11 @@ class fit {
 public:
     fit(const matrix_view & features, const double * scores, const direction_options & options,
         const matrix_view & preserve, const abort_check & aborted)
-        : features_(features), scores_(scores), options_(options), preserve_(preserve), aborted_(aborted),
+        : features_(features),
+          scores_(scores),
+          options_(options),
+          preserve_(preserve),
+          aborted_(aborted),
           classes_(split_by_score(scores, features.rows, options)) {}
 
     direction run() {
@@ -95,8 +100,9 @@ private:
         const vector mean_refusing = weighted_mean(features_, classes_.refusing);
         shift_ = difference(mean_refusing, mean_complying_);
         if (norm(shift_) <= coincidence * (norm(mean_refusing) + norm(mean_complying_))) {
-            refuse(error_code::INVALID_ARGUMENT, "the means of the refusing and the complying rows coincide: no direction "
-                                                 "tells them apart");
+            refuse(error_code::INVALID_ARGUMENT,
+                   "the means of the refusing and the complying rows coincide: no direction "
+                   "tells them apart");
         }
         if (options_.preserve != preserve_mode::none) {
             mean_preserve_ = weighted_mean(preserve_, all_rows(preserve_.rows));
@@ -116,8 +122,9 @@ private:
             builtin::axpy(out.size(), -dot(out, along) / squared, along.data(), out.data());
         }
         if (norm(out) <= coincidence * (norm(shift_) + norm(mean_complying_))) {
-            refuse(error_code::INVALID_ARGUMENT, "the refusing and the complying means differ only along the preserve set's "
-                                                 "shift: projecting it out leaves no direction");
+            refuse(error_code::INVALID_ARGUMENT,
+                   "the refusing and the complying means differ only along the preserve set's "
+                   "shift: projecting it out leaves no direction");
         }
         return out;
     }
@@ -148,17 +155,25 @@ private:
         stop_if(aborted_);
         const double size = symmetric_norm1(sigma);
         const std::size_t failed = potrf(sigma);
-        const double rounding = double(d) * std::numeric_limits<double>::epsilon();
-        if (failed || smallest_pivot_share(sigma) <= rounding) singular();
+        if (failed || smallest_pivot_share(sigma) <= rounding_share()) singular();
         stop_if(aborted_);
         result_.condition = condition_estimate(sigma, size);
         potrs(sigma, {v.data(), 1, d});
     }
 
+    std::size_t covariance_rows() const {
+        return classes_.complying.count() + (uses_covariance(options_.preserve) ? preserve_.rows : 0);
+    }
+
+    // What rounding leaves of a collinear column: elimination in proportion to d, summation (at random) to sqrt(rows).
+    double rounding_share() const {
+        const double steps = double(features_.cols) + 4 * std::sqrt(double(covariance_rows())) + 8;
+        return steps * std::numeric_limits<double>::epsilon();
+    }
+
     [[noreturn]] void singular() const {
-        const std::size_t rows = classes_.complying.count() + (uses_covariance(options_.preserve) ? preserve_.rows : 0);
         refuse(error_code::SINGULAR_MATRIX,
-               "the covariance of " + std::to_string(rows) + " rows in " + std::to_string(features_.cols) +
+               "the covariance of " + std::to_string(covariance_rows()) + " rows in " + std::to_string(features_.cols) +
                    " dimensions is singular with lambda = " + number(result_.lambda) +
                    (options_.lambda == 0 ? ": set lambda above 0" : ": set a larger lambda"));
     }
@@ -166,8 +181,9 @@ private:
     void finish(const vector & v) {
         const double length = norm(v);
         if (!(length > 0) || !std::isfinite(length)) {
-            refuse(error_code::SINGULAR_MATRIX, "the solution is too small or too large for float64: rescale the features "
-                                                "or choose another lambda");
+            refuse(error_code::SINGULAR_MATRIX,
+                   "the solution is too small or too large for float64: rescale the features "
+                   "or choose another lambda");
         }
         // What is reported is reported of the float32 vector that will be used.
         vector used(v.size());
@@ -213,7 +229,7 @@ private:
     direction result_;
 };
 
-} // namespace
+}  // namespace
 
 direction fit_direction(const matrix_view & features, const double * scores, std::size_t score_count,
                         const direction_options & options, const matrix_view & preserve, const abort_check & aborted) {
@@ -235,4 +251,4 @@ direction fit_direction(const matrix_view & features, const double * scores, std
     }
 }
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

@@ -9,13 +9,14 @@
 //   ridge_mean_difference (RMD)             v = (Sigma + lambda I)^-1 (mu_R - mu_C)         w_i = 1
 //   weighted_ridge_mean_difference (WRMD)   the same                                        w_i = |c_i|
 //
-// with Sigma = Sigma_C. lambda is absolute, or relative to tr(Sigma) / d, the mean eigenvalue (of the Sigma below where a
-// preserve set joins it).
+// with Sigma = Sigma_C. lambda is absolute, or relative to tr(Sigma) / d, the mean eigenvalue (of the Sigma below where
+// a preserve set joins it).
 //
 // Not in the paper: the preserve set P, hidden states of requests whose refusal must survive (w_i = 1). It enters as
 //
 //   covariance_within    Sigma = (Sigma_C + Sigma_P) / 2
-//   covariance_pooled    the same + (mu_P - mu_C)(mu_P - mu_C)^T / 4: the covariance of C and P taken as one, each counting
+//   covariance_pooled    the same + (mu_P - mu_C)(mu_P - mu_C)^T / 4: the covariance of C and P taken as one, each
+//   counting
 //                        half. The direction avoids what tells P from C.
 //   project_out          Sigma = Sigma_C, and mu_R - mu_C loses its component along mu_P - mu_C before the solve
 //
@@ -39,26 +40,26 @@ enum class lambda_unit { relative, absolute };
 struct direction_options {
     direction_method method = direction_method::weighted_ridge_mean_difference;
     preserve_mode preserve = preserve_mode::none;
-    double lambda = 1.0; ///< >= 0; mean_difference ignores it
+    double lambda = 1.0;  ///< >= 0; mean_difference ignores it
     lambda_unit unit = lambda_unit::relative;
-    double threshold = 0.1; ///< [0, 1)
+    double threshold = 0.1;  ///< [0, 1)
 };
 
 struct direction {
-    std::vector<float> vector; ///< [d], unit norm, toward refusal
-    /// v^T (mu_R - mu_C) for this vector, in the features' unit: strength 1 * gap * vector moves the complying mean as far
-    /// along the vector as the refusing mean lies. Positive, except that with project_out it may come out <= 0.
+    std::vector<float> vector;  ///< [d], unit norm, toward refusal
+    /// v^T (mu_R - mu_C) for this vector, in the features' unit: strength 1 * gap * vector moves the complying mean as
+    /// far along the vector as the refusing mean lies. Positive, except that with project_out it may come out <= 0.
     double gap = 0;
-    double lambda = 0;    ///< as used, absolute; 0 for mean_difference
-    double condition = 0; ///< estimated 1-norm condition number of Sigma + lambda I; 0 for mean_difference
+    double lambda = 0;     ///< as used, absolute; 0 for mean_difference
+    double condition = 0;  ///< estimated 1-norm condition number of Sigma + lambda I; 0 for mean_difference
 
-    std::size_t refusing = 0, complying = 0, neutral = 0, preserved = 0; ///< rows
-    double refusing_weight = 0, complying_weight = 0;                    ///< sums of w_i
+    std::size_t refusing = 0, complying = 0, neutral = 0, preserved = 0;  ///< rows
+    double refusing_weight = 0, complying_weight = 0;                     ///< sums of w_i
 
     /// Of the projections v^T x_i, in-sample. See separation.h for when they are NaN or infinite.
-    double auc = 0;         ///< R against C
-    double cohens_d = 0;    ///< R against C
-    double correlation = 0; ///< Pearson's with c_i, over all rows, neutral ones too
+    double auc = 0;          ///< R against C
+    double cohens_d = 0;     ///< R against C
+    double correlation = 0;  ///< Pearson's with c_i, over all rows, neutral ones too
 };
 
 /// features [n, d] and scores [n]; preserve [m, d] if and only if options.preserve is not none (else an empty view).
@@ -67,9 +68,10 @@ struct direction {
 /// Errors: INVALID_ARGUMENT (empty or badly strided views, a score outside [-1, 1], lambda or threshold out of range, a
 /// preserve set without mode or mode without set, a covariance mode with mean_difference, class means that coincide or
 /// differ only along the preserve set's shift), WIDTH_MISMATCH (numbers of scores or columns), NOT_FINITE (with row and
-/// column), EMPTY_CLASS, SINGULAR_MATRIX, OUT_OF_MEMORY, ABORTED.
+/// column), EMPTY_CLASS, SINGULAR_MATRIX (Sigma + lambda I is singular to within rounding), ABORTED,
+/// OUT_OF_MEMORY.
 direction fit_direction(const matrix_view & features, const double * scores, std::size_t score_count,
                         const direction_options & options, const matrix_view & preserve = {},
                         const abort_check & aborted = {});
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

@@ -28,7 +28,7 @@ void check_block(const layer_block & block, const char * name) {
     }
 }
 
-} // namespace
+}  // namespace
 
 std::vector<direction> fit_directions(const layer_block & features, const double * scores, std::size_t score_count,
                                       const direction_options & options, const layer_block & preserve,
@@ -77,4 +77,4 @@ std::vector<direction> fit_directions(const layer_block & features, const double
     return fitted;
 }
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

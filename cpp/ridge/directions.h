@@ -26,10 +26,10 @@ struct fit_progress {
 
 /// fit_direction for every layer, in layer order. Wide layers (d > 512) run one after the other with the kernels on all
 /// threads; narrow ones side by side, each on one thread, while serial_kernels holds for the process. `preserve` has as
-/// many layers as `features`, or none at all. Errors are fit_direction's with "layer N: " before the message, that of the
-/// lowest failing layer; then no result is returned.
+/// many layers as `features`, or none at all. Errors are fit_direction's with "layer N: " before the message, that of
+/// the lowest failing layer; then no result is returned.
 std::vector<direction> fit_directions(const layer_block & features, const double * scores, std::size_t score_count,
                                       const direction_options & options, const layer_block & preserve = {},
                                       const fit_progress & progress = {});
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

@@ -25,10 +25,13 @@ bool any_not_finite(const float * values, std::size_t count) {
 }
 
 [[noreturn]] void refuse(const std::string & where, double value) {
-    throw error(error_code::NOT_FINITE, where + " is " + (std::isnan(value) ? "NaN" : value > 0 ? "infinity" : "-infinity"));
+    throw error(error_code::NOT_FINITE, where + " is " +
+                                            (std::isnan(value) ? "NaN"
+                                             : value > 0       ? "infinity"
+                                                               : "-infinity"));
 }
 
-} // namespace
+}  // namespace
 
 void check_finite(const matrix_view & view, const char * name) {
     for (std::size_t i = 0; i < view.rows; i++) {
@@ -46,4 +49,4 @@ void check_finite(const double * values, std::size_t count, const char * name) {
     }
 }
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

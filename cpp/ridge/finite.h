@@ -7,11 +7,11 @@
 
 namespace llama_steer::ridge {
 
-/// Throws NOT_FINITE naming the first offending element: "features[row 3, column 17] is NaN". `name` is what the message
-/// calls the matrix.
+/// Throws NOT_FINITE naming the first offending element: "features[row 3, column 17] is NaN". `name` is what the
+/// message calls the matrix.
 void check_finite(const matrix_view & view, const char * name);
 
 /// The same for a vector: "scores[3] is NaN".
 void check_finite(const double * values, std::size_t count, const char * name);
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

@@ -17,4 +17,4 @@ void check_view(const matrix_view & view, const char * name) {
     }
 }
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

@@ -8,14 +8,16 @@
 namespace llama_steer::ridge {
 
 /// rows x cols elements; element (i, j) lies at data[i * row_stride + j], so row_stride >= cols (counted in elements).
-template <typename T> struct basic_matrix_view {
+template <typename T>
+struct basic_matrix_view {
     T * data = nullptr;
     std::size_t rows = 0;
     std::size_t cols = 0;
     std::size_t row_stride = 0;
 
     basic_matrix_view() = default;
-    basic_matrix_view(T * data_, std::size_t rows_, std::size_t cols_) : basic_matrix_view(data_, rows_, cols_, cols_) {}
+    basic_matrix_view(T * data_, std::size_t rows_, std::size_t cols_)
+        : basic_matrix_view(data_, rows_, cols_, cols_) {}
     basic_matrix_view(T * data_, std::size_t rows_, std::size_t cols_, std::size_t row_stride_)
         : data(data_), rows(rows_), cols(cols_), row_stride(row_stride_) {}
 
@@ -43,4 +45,4 @@ using matrix_f64 = basic_matrix_view<double>;
 /// the message calls the matrix.
 void check_view(const matrix_view & view, const char * name);
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

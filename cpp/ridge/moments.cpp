@@ -26,8 +26,8 @@ double checked_total(const matrix_view & features, const weighted_rows & chosen)
                                                           std::to_string(features.rows) + " was chosen");
         }
         if (!(chosen.weights[i] >= 0) || !std::isfinite(chosen.weights[i])) {
-            throw error(error_code::INVALID_ARGUMENT,
-                        "weight " + std::to_string(i) + " is negative or not finite: " + std::to_string(chosen.weights[i]));
+            throw error(error_code::INVALID_ARGUMENT, "weight " + std::to_string(i) + " is negative or not finite: " +
+                                                          std::to_string(chosen.weights[i]));
         }
     }
     const double total = chosen.total();
@@ -37,7 +37,7 @@ double checked_total(const matrix_view & features, const weighted_rows & chosen)
     return total;
 }
 
-} // namespace
+}  // namespace
 
 double weighted_rows::total() const { return std::accumulate(weights.begin(), weights.end(), 0.0); }
 
@@ -103,4 +103,4 @@ void mirror_lower(matrix_f64 a) {
     }
 }
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

@@ -18,7 +18,7 @@ namespace llama_steer::ridge {
 /// Rows of a matrix and their weights, of equal number. A row may occur more than once.
 struct weighted_rows {
     std::vector<std::size_t> rows;
-    std::vector<double> weights; ///< finite, >= 0
+    std::vector<double> weights;  ///< finite, >= 0
 
     std::size_t count() const { return rows.size(); }
     double total() const;
@@ -31,8 +31,8 @@ weighted_rows all_rows(std::size_t count);
 /// negative or not finite, or the numbers of rows and weights differ. Expects finite features.
 std::vector<double> weighted_mean(const matrix_view & features, const weighted_rows & chosen);
 
-/// Adds scale * Sigma to the lower triangle of `sum` [cols, cols]; `mean` is the rows' weighted_mean. Checks and errors as
-/// above, and ABORTED. Works in about 32 MB beside its arguments.
+/// Adds scale * Sigma to the lower triangle of `sum` [cols, cols]; `mean` is the rows' weighted_mean. Checks and errors
+/// as above, and ABORTED. Works in about 32 MB beside its arguments.
 void add_covariance(const matrix_view & features, const weighted_rows & chosen, const std::vector<double> & mean,
                     double scale, matrix_f64 sum, const abort_check & aborted = {});
 
@@ -48,4 +48,4 @@ moments weighted_moments(const matrix_view & features, const weighted_rows & cho
 /// Copies the lower triangle onto the upper.
 void mirror_lower(matrix_f64 a);
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

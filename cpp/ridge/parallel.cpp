@@ -37,4 +37,4 @@ void run_parallel(std::size_t count, const std::function<void(std::size_t)> & bo
     }
 }
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

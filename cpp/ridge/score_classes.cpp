@@ -30,7 +30,7 @@ void check_filled(const score_classes & classes, const double * scores, std::siz
     throw error(error_code::EMPTY_CLASS, text.str());
 }
 
-} // namespace
+}  // namespace
 
 score_classes split_by_score(const double * scores, std::size_t count, const direction_options & options) {
     check_finite(scores, count, "scores");
@@ -51,4 +51,4 @@ score_classes split_by_score(const double * scores, std::size_t count, const dir
     return classes;
 }
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

@@ -15,4 +15,4 @@ struct score_classes {
 /// not in [-1, 1], EMPTY_CLASS with the counts and the range of scores seen.
 score_classes split_by_score(const double * scores, std::size_t count, const direction_options & options);
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

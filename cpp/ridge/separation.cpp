@@ -20,7 +20,7 @@ double squares_around(const std::vector<double> & x, double center) {
     return sum;
 }
 
-} // namespace
+}  // namespace
 
 double area_under_curve(const std::vector<double> & a, const std::vector<double> & b) {
     if (a.empty() || b.empty()) return undefined;
@@ -54,4 +54,4 @@ double correlation(const std::vector<double> & x, const std::vector<double> & y)
     return std::clamp(products / std::sqrt(squares_x) / std::sqrt(squares_y), -1.0, 1.0);
 }
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

@@ -13,7 +13,8 @@ namespace {
 
 struct setting {
     std::mutex lock;
-    std::size_t initial = std::max<std::size_t>(1, vendor::default_threads() ? vendor::default_threads() : hardware_threads());
+    std::size_t initial =
+        std::max<std::size_t>(1, vendor::default_threads() ? vendor::default_threads() : hardware_threads());
     std::size_t wanted = initial;
     std::size_t serial = 0;
     std::atomic<std::size_t> current{initial};
@@ -29,7 +30,7 @@ setting & process_setting() {
     return only;
 }
 
-} // namespace
+}  // namespace
 
 void set_threads(std::size_t count) {
     constexpr std::size_t most = 1024;
@@ -67,4 +68,4 @@ std::string take_notice() {
     return taken.exchange(true) ? "" : vendor::notice();
 }
 
-} // namespace llama_steer::ridge
+}  // namespace llama_steer::ridge

@@ -58,7 +58,8 @@ std::string name() { return "builtin"; }
 std::string detail() { return std::string("builtin ") + builtin::best_kernel().name; }
 
 std::string notice() {
-    return "llama-steer was built without a BLAS library: ridge fits use the built-in kernels, which give the same results "
+    return "llama-steer was built without a BLAS library: ridge fits use the built-in kernels, which give the same "
+           "results "
            "but take longer on wide models. To use one, install OpenBLAS (Debian and Ubuntu: libopenblas-dev, Fedora: "
            "openblas-devel, Homebrew: openblas) and build from source.";
 }
@@ -68,4 +69,4 @@ void apply_threads(std::size_t) {}
 
 #endif
 
-} // namespace llama_steer::ridge::vendor
+}  // namespace llama_steer::ridge::vendor

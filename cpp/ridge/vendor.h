@@ -16,4 +16,4 @@ std::string notice();
 std::size_t default_threads();
 void apply_threads(std::size_t count);
 
-} // namespace llama_steer::ridge::vendor
+}  // namespace llama_steer::ridge::vendor

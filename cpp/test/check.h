@@ -55,7 +55,8 @@ inline void fail(const char * file, int line, const std::string & message) {
     std::fflush(stdout);
 }
 
-template <typename T> std::string text(const T & value) {
+template <typename T>
+std::string text(const T & value) {
     std::ostringstream out;
     out.precision(17);
     if constexpr (std::is_same_v<T, error_code>) {
@@ -76,8 +77,9 @@ void equal(const char * file, int line, const char * expressions, const A & a, c
 /// Passes when |a - b| <= tol; NaN never passes.
 inline void near(const char * file, int line, const char * expressions, double a, double b, double tol) {
     if (!(std::fabs(a - b) <= tol)) {
-        fail(file, line, std::string("CHECK_NEAR(") + expressions + "): |" + text(a) + " - " + text(b) +
-                             "| = " + text(std::fabs(a - b)) + " > " + text(tol));
+        fail(file, line,
+             std::string("CHECK_NEAR(") + expressions + "): |" + text(a) + " - " + text(b) +
+                 "| = " + text(std::fabs(a - b)) + " > " + text(tol));
     }
 }
 
@@ -89,8 +91,9 @@ std::string throws_code(const char * file, int line, const char * expression, F 
         f();
     } catch (const error & e) {
         if (e.code() != expected) {
-            fail(file, line, head + error_code_name(e.code()) + " thrown, not " + error_code_name(expected) + " (" +
-                                 e.what() + ")");
+            fail(
+                file, line,
+                head + error_code_name(e.code()) + " thrown, not " + error_code_name(expected) + " (" + e.what() + ")");
         }
         return e.what();
     } catch (const std::exception & e) {
@@ -144,7 +147,7 @@ inline int run(int argc, char ** argv) {
     return failed || passed + failed + skips == 0;
 }
 
-} // namespace llama_steer::check
+}  // namespace llama_steer::check
 
 #define TEST(name)                                                                                                     \
     static void test_body_##name();                                                                                    \
@@ -161,9 +164,11 @@ inline int run(int argc, char ** argv) {
 #define CHECK_NEAR(a, b, tol) ::llama_steer::check::near(__FILE__, __LINE__, #a ", " #b, (a), (b), (tol))
 
 #define CHECK_THROWS_CODE(expression, expected)                                                                        \
-    ::llama_steer::check::throws_code(__FILE__, __LINE__, #expression, [&] { (void)(expression); }, (expected))
+    ::llama_steer::check::throws_code(                                                                                 \
+        __FILE__, __LINE__, #expression, [&] { (void)(expression); }, (expected))
 
-#define SKIP(reason) throw ::llama_steer::check::skipped{(reason)}
+#define SKIP(reason)                                                                                                   \
+    throw ::llama_steer::check::skipped { (reason) }
 
 #define CHECK_MAIN()                                                                                                   \
     int main(int argc, char ** argv) { return ::llama_steer::check::run(argc, argv); }

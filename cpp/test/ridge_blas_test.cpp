@@ -155,14 +155,15 @@ void try_cholesky(std::size_t n) {
                 l(i, j) = 0;
             }
         }
-        check_close(on, reference::multiply(l, reference::transposed(l)), a, 1e-12 * double(n + 8), "potrf " + shape({n}));
+        check_close(on, reference::multiply(l, reference::transposed(l)), a, 1e-12 * double(n + 8),
+                    "potrf " + shape({n}));
         on.potrs(factor.view(), x.view());
         check_close(on, x.values(), expected, 1e-9, "potrs " + shape({n}));
         CHECK(x.padding_kept());
     }
 }
 
-} // namespace
+}  // namespace
 
 TEST(ridge_gemm) {
     for (const std::size_t n : {1, 2, 3, 5, 16, 17, 63, 64, 65, 127, 129}) try_gemm(n, n, n, 1, 0);

@@ -65,11 +65,12 @@ inline double dot(const std::vector<double> & a, const std::vector<double> & b) 
 }
 
 struct expected_direction {
-    std::vector<double> v; ///< unit norm
+    std::vector<double> v;  ///< unit norm
     double gap = 0, lambda = 0;
 };
 
-inline expected_direction direction(const sample & s, const ridge::direction_options & o, const std::vector<float> & keep) {
+inline expected_direction direction(const sample & s, const ridge::direction_options & o,
+                                    const std::vector<float> & keep) {
     using ridge::direction_method;
     using ridge::preserve_mode;
     const std::size_t d = s.d;
@@ -99,7 +100,8 @@ inline expected_direction direction(const sample & s, const ridge::direction_opt
             const matrix other = covariance(keep, d, wp);
             const double between = o.preserve == preserve_mode::covariance_pooled ? 0.25 : 0;
             for (std::size_t a = 0; a < d; a++) {
-                for (std::size_t b = 0; b < d; b++) sigma(a, b) = 0.5 * (sigma(a, b) + other(a, b)) + between * u[a] * u[b];
+                for (std::size_t b = 0; b < d; b++)
+                    sigma(a, b) = 0.5 * (sigma(a, b) + other(a, b)) + between * u[a] * u[b];
             }
         }
         double trace = 0;
@@ -115,4 +117,4 @@ inline expected_direction direction(const sample & s, const ridge::direction_opt
     return out;
 }
 
-} // namespace llama_steer::reference
+}  // namespace llama_steer::reference

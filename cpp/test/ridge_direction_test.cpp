@@ -62,7 +62,7 @@ double cosine(const std::vector<float> & v, const std::vector<double> & truth) {
     return product / std::sqrt(vv * tt);
 }
 
-} // namespace
+}  // namespace
 
 TEST(ridge_direction_equals_reference) {
     const std::size_t shapes[][2] = {{40, 1}, {40, 2}, {20, 65}, {64, 64}, {65, 129}, {300, 33}, {257, 128}, {60, 200}};

@@ -31,7 +31,7 @@ struct input {
 
 bool contains(const std::string & text, const char * part) { return text.find(part) != std::string::npos; }
 
-} // namespace
+}  // namespace
 
 TEST(ridge_refuses_what_is_not_finite) {
     for (const float bad : {nan_value, infinite, -infinite}) {
@@ -127,7 +127,7 @@ TEST(ridge_refuses_singular_covariances) {
     in.options.lambda = 0;
     for (std::size_t i = 0; i < 30; i++) in.s.x[i * 6 + 2] = 1;
     CHECK_THROWS_CODE(in.fit(), error_code::SINGULAR_MATRIX);
-    for (std::size_t i = 0; i < 30; i++) in.s.x[i * 6 + 2] = in.s.x[i * 6 + 3] * 3;
+    for (std::size_t i = 0; i < 30; i++) in.s.x[i * 6 + 2] = in.s.x[i * 6 + 3] * 2;
     CHECK_THROWS_CODE(in.fit(), error_code::SINGULAR_MATRIX);
     in.options.lambda = 1e-17;
     CHECK_THROWS_CODE(in.fit(), error_code::SINGULAR_MATRIX);
@@ -174,7 +174,8 @@ TEST(ridge_aborts) {
     for (int allowed = 0; allowed < 4; allowed++) {
         int asked = 0;
         const abort_check stop = [&] { return asked++ >= allowed; };
-        CHECK_THROWS_CODE(fit_direction({s.x.data(), 200, 50}, s.scores.data(), 200, {}, {}, stop), error_code::ABORTED);
+        CHECK_THROWS_CODE(fit_direction({s.x.data(), 200, 50}, s.scores.data(), 200, {}, {}, stop),
+                          error_code::ABORTED);
         CHECK_EQ(asked, allowed + 1);
     }
 }
@@ -199,7 +200,8 @@ TEST(ridge_layers_report_the_lowest_that_fails) {
     progress.aborted = [&] { return ++asked > 2; };
     const layer_block sound{block.data(), 3, n, d, d, n * d};
     CHECK_THROWS_CODE(fit_directions(sound, scores.data(), n, {}, {}, progress), error_code::ABORTED);
-    CHECK_THROWS_CODE(fit_directions({block.data(), 0, n, d, d, n * d}, scores.data(), n, {}), error_code::INVALID_ARGUMENT);
+    CHECK_THROWS_CODE(fit_directions({block.data(), 0, n, d, d, n * d}, scores.data(), n, {}),
+                      error_code::INVALID_ARGUMENT);
     CHECK_THROWS_CODE(fit_directions({block.data(), 2, n, d, d, n * d - 1}, scores.data(), n, {}),
                       error_code::INVALID_ARGUMENT);
     direction_options keep;

@@ -19,7 +19,8 @@ TEST(ridge_moments_equal_reference) {
         for (std::size_t i = 0; i < s.n; i++) rows.weights[i] = i % 3 == 1 ? 0 : 0.5 + double(i % 5);
         const auto got = weighted_moments({s.x.data(), s.n, s.d}, rows);
         CHECK_NEAR(reference::max_difference(got.mean, reference::mean(s.x, s.d, rows.weights)), 0, 1e-12);
-        CHECK_NEAR(reference::max_difference(got.covariance, reference::covariance(s.x, s.d, rows.weights).data), 0, 1e-11);
+        CHECK_NEAR(reference::max_difference(got.covariance, reference::covariance(s.x, s.d, rows.weights).data), 0,
+                   1e-11);
     }
 }
 

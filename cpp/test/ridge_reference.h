@@ -92,4 +92,4 @@ inline double max_difference(const std::vector<double> & a, const std::vector<do
     return worst;
 }
 
-} // namespace llama_steer::reference
+}  // namespace llama_steer::reference

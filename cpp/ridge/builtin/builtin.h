@@ -7,8 +7,8 @@
 
 namespace llama_steer::ridge::builtin {
 
-void gemm(double alpha, const_matrix_f64 a, transpose op_a, const_matrix_f64 b, transpose op_b, double beta, matrix_f64 c,
-          std::size_t threads, const kernel & with = best_kernel());
+void gemm(double alpha, const_matrix_f64 a, transpose op_a, const_matrix_f64 b, transpose op_b, double beta,
+          matrix_f64 c, std::size_t threads, const kernel & with = best_kernel());
 
 void syrk(double alpha, const_matrix_f64 a, transpose op_a, double beta, matrix_f64 c, std::size_t threads,
           const kernel & with = best_kernel());
@@ -28,4 +28,4 @@ double dot(std::size_t n, const double * a, const double * b);
 /// y += alpha x.
 void axpy(std::size_t n, double alpha, const double * x, double * y);
 
-} // namespace llama_steer::ridge::builtin
+}  // namespace llama_steer::ridge::builtin

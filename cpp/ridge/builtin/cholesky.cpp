@@ -53,7 +53,7 @@ void solve_rows(const kernel & with, const_matrix_f64 l, matrix_f64 b) {
     solve_rows(with, l.block(n1, n1, n2, n2), right);
 }
 
-} // namespace
+}  // namespace
 
 void trsm(const_matrix_f64 l, matrix_f64 b, std::size_t threads, const kernel & with) {
     const double flops = double(b.rows) * double(l.rows) * double(l.rows);
@@ -96,4 +96,4 @@ void potrs(const_matrix_f64 l, matrix_f64 b, std::size_t threads) {
     });
 }
 
-} // namespace llama_steer::ridge::builtin
+}  // namespace llama_steer::ridge::builtin

@@ -12,7 +12,7 @@ namespace {
 
 // A packed block of a (block_m x block_k) stays in the second-level cache, a panel of b (block_k x nr) in the first,
 // all of b's (block_k x block_n) in the last.
-constexpr std::size_t block_m = 96; // a multiple of every mr
+constexpr std::size_t block_m = 96;  // a multiple of every mr
 constexpr std::size_t block_k = 256;
 constexpr std::size_t block_n = 1024;
 
@@ -132,7 +132,8 @@ void multiply(const kernel & with, const product & job, double beta, std::size_t
     const auto edge = [&](std::size_t share) {
         if (share == shares) return m;
         const double part = double(share) / double(shares);
-        return std::min(m, round_up(static_cast<std::size_t>(double(m) * (job.lower ? std::sqrt(part) : part)), with.mr));
+        return std::min(m,
+                        round_up(static_cast<std::size_t>(double(m) * (job.lower ? std::sqrt(part) : part)), with.mr));
     };
     run_parallel(shares, [&](std::size_t share) { multiply_rows(with, job, edge(share), edge(share + 1)); });
 }
@@ -140,10 +141,10 @@ void multiply(const kernel & with, const product & job, double beta, std::size_t
 operand lanes_by_row(const_matrix_f64 x) { return {x.data, x.row_stride, 1}; }
 operand lanes_by_column(const_matrix_f64 x) { return {x.data, 1, x.row_stride}; }
 
-} // namespace
+}  // namespace
 
-void gemm(double alpha, const_matrix_f64 a, transpose op_a, const_matrix_f64 b, transpose op_b, double beta, matrix_f64 c,
-          std::size_t threads, const kernel & with) {
+void gemm(double alpha, const_matrix_f64 a, transpose op_a, const_matrix_f64 b, transpose op_b, double beta,
+          matrix_f64 c, std::size_t threads, const kernel & with) {
     const std::size_t k = op_a == transpose::no ? a.cols : a.rows;
     const operand left = op_a == transpose::no ? lanes_by_row(a) : lanes_by_column(a);
     const operand right = op_b == transpose::no ? lanes_by_column(b) : lanes_by_row(b);
@@ -157,4 +158,4 @@ void syrk(double alpha, const_matrix_f64 a, transpose op_a, double beta, matrix_
     multiply(with, {c.cols, k, alpha, side, side, c, true}, beta, threads);
 }
 
-} // namespace llama_steer::ridge::builtin
+}  // namespace llama_steer::ridge::builtin

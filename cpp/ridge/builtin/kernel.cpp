@@ -27,28 +27,43 @@ namespace llama_steer::ridge::builtin {
 namespace {
 
 #if LS_VECTORS
-template <int lanes> struct pack {
+template <int lanes>
+struct pack {
     typedef double type __attribute__((vector_size(lanes * sizeof(double))));
     typedef double unaligned __attribute__((vector_size(lanes * sizeof(double)), aligned(sizeof(double)), may_alias));
 };
-template <int lanes> using lanes_of = typename pack<lanes>::type;
+template <int lanes>
+using lanes_of = typename pack<lanes>::type;
 
 // Not memcpy: compilers split it into smaller moves through the stack.
-template <int lanes> LS_INLINE void load(lanes_of<lanes> & v, const double * from) {
+template <int lanes>
+LS_INLINE void load(lanes_of<lanes> & v, const double * from) {
     v = *reinterpret_cast<const typename pack<lanes>::unaligned *>(from);
 }
-template <int lanes> LS_INLINE void store(const lanes_of<lanes> & v, double * to) {
+template <int lanes>
+LS_INLINE void store(const lanes_of<lanes> & v, double * to) {
     *reinterpret_cast<typename pack<lanes>::unaligned *>(to) = v;
 }
-template <typename V> LS_INLINE void multiply_add(V & sum, const V & v, double scale) { sum += v * scale; }
+template <typename V>
+LS_INLINE void multiply_add(V & sum, const V & v, double scale) {
+    sum += v * scale;
+}
 #else
-template <int lanes> struct lanes_of {
+template <int lanes>
+struct lanes_of {
     double lane[lanes];
 };
 
-template <int lanes> LS_INLINE void load(lanes_of<lanes> & v, const double * from) { std::copy_n(from, lanes, v.lane); }
-template <int lanes> LS_INLINE void store(const lanes_of<lanes> & v, double * to) { std::copy_n(v.lane, lanes, to); }
-template <int lanes> LS_INLINE void multiply_add(lanes_of<lanes> & sum, const lanes_of<lanes> & v, double scale) {
+template <int lanes>
+LS_INLINE void load(lanes_of<lanes> & v, const double * from) {
+    std::copy_n(from, lanes, v.lane);
+}
+template <int lanes>
+LS_INLINE void store(const lanes_of<lanes> & v, double * to) {
+    std::copy_n(v.lane, lanes, to);
+}
+template <int lanes>
+LS_INLINE void multiply_add(lanes_of<lanes> & sum, const lanes_of<lanes> & v, double scale) {
     for (int i = 0; i < lanes; i++) sum.lane[i] += v.lane[i] * scale;
 }
 #endif
@@ -74,7 +89,8 @@ LS_INLINE void tile(std::size_t k, double alpha, const double * a, const double 
     }
 }
 
-template <int lanes> LS_INLINE void solve(std::size_t n, const double * l, std::size_t ldl, double * x) {
+template <int lanes>
+LS_INLINE void solve(std::size_t n, const double * l, std::size_t ldl, double * x) {
     using vector = lanes_of<lanes>;
     constexpr int vectors = static_cast<int>(solve_lanes) / lanes;
     for (std::size_t j = 0; j < n; j++) {
@@ -129,11 +145,11 @@ std::vector<kernel> detect() {
     return found;
 }
 
-} // namespace
+}  // namespace
 
 const std::vector<kernel> & supported_kernels() {
     static const std::vector<kernel> all = detect();
     return all;
 }
 
-} // namespace llama_steer::ridge::builtin
+}  // namespace llama_steer::ridge::builtin

@@ -1,5 +1,5 @@
-// The innermost loops of the built-in fallback, compiled once for every instruction set that pays and chosen at run time,
-// so that one prebuilt binary serves every machine of its architecture.
+// The innermost loops of the built-in fallback, compiled once for every instruction set that pays and chosen at run
+// time, so that one prebuilt binary serves every machine of its architecture.
 //
 // Source of the scheme: Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (ACM TOMS 34, 2008);
 // Van Zee and van de Geijn, "BLIS" (ACM TOMS 41, 2015).
@@ -12,7 +12,7 @@ namespace llama_steer::ridge::builtin {
 
 struct kernel {
     const char * name;
-    std::size_t mr, nr; ///< the tile: at most max_mr x max_nr
+    std::size_t mr, nr;  ///< the tile: at most max_mr x max_nr
 
     /// c[mr, nr] (row stride ldc) += alpha * a b, where a is packed as [k, mr] and b as [k, nr].
     void (*tile)(std::size_t k, double alpha, const double * a, const double * b, double * c, std::size_t ldc);
@@ -31,4 +31,4 @@ const std::vector<kernel> & supported_kernels();
 
 inline const kernel & best_kernel() { return supported_kernels().front(); }
 
-} // namespace llama_steer::ridge::builtin
+}  // namespace llama_steer::ridge::builtin

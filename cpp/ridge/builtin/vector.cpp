@@ -36,4 +36,4 @@ void gemv(double alpha, const_matrix_f64 a, transpose op_a, const double * x, do
     }
 }
 
-} // namespace llama_steer::ridge::builtin
+}  // namespace llama_steer::ridge::builtin
