@@ -1,4 +1,4 @@
-import { describe } from "./check.js";
+import { checkLayer, describe } from "./check.js";
 import { selectLayers } from "./layers.js";
 import { SteerError } from "./steer-error.js";
 
@@ -45,6 +45,7 @@ export class Activations {
     }
 
     #slot(layer: number): number {
+        checkLayer(layer, "layer");
         return this.layers.indexOf(selectLayers(layer, this.layers)[0] as number);
     }
 

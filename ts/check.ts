@@ -23,6 +23,13 @@ export function checkBoolean(value: unknown, name: string): asserts value is boo
     }
 }
 
+/** Refuses what cannot be the number of a layer. */
+export function checkLayer(value: unknown, name: string): asserts value is number {
+    if (!Number.isInteger(value) || (value as number) < 0 || (value as number) > 0x7fffffff) {
+        throw new SteerError("INVALID_ARGUMENT", `${name} must be a whole number of 0 or more, not ${describe(value)}`);
+    }
+}
+
 /** Refuses what is not a token id; whether the vocabulary has it is for the native side to say. */
 export function checkToken(value: unknown, name: string): asserts value is number {
     if (!Number.isInteger(value) || (value as number) < 0 || (value as number) > 0x7fffffff) {

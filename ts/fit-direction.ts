@@ -1,4 +1,4 @@
-import { checkObject, checkOneOf, describe } from "./check.js";
+import { checkLayer, checkObject, checkOneOf, describe } from "./check.js";
 import { native } from "./native.js";
 import { runTask } from "./run-task.js";
 import { SteerError } from "./steer-error.js";
@@ -79,11 +79,14 @@ export interface DirectionFit {
 export async function fitDirection(options: FitDirectionOptions): Promise<DirectionFit> {
     checkObject(options, "options");
     const { activations, layers, scores, preserve, method = "wrmd", lambda = 1, threshold = 0.1 } = options;
-    const preserveMode = options.preserveMode ?? defaultPreserveMode(preserve !== undefined, method);
+    const { preserveMode = defaultPreserveMode(preserve !== undefined, method) } = options;
     checkOneOf(method, methods, "method");
     checkOneOf(preserveMode, preserveModes, "preserveMode");
     if (!Array.isArray(layers) || layers.length === 0) {
         throw new SteerError("INVALID_ARGUMENT", `layers must be a list of layer numbers, not ${describe(layers)}`);
+    }
+    for (const layer of layers) {
+        checkLayer(layer, "a layer");
     }
     const settings = {
         activations,

@@ -1,7 +1,8 @@
-import { checkObject, checkString } from "./check.js";
+import { checkObject, checkString, describe } from "./check.js";
 import { Model } from "./model.js";
 import { native } from "./native.js";
 import { runTask } from "./run-task.js";
+import { SteerError } from "./steer-error.js";
 
 export interface LoadModelOptions {
     /** Layers to put on a GPU, where the addon was built for one; `"all"` for the whole model. Default 0. */
@@ -21,8 +22,14 @@ export interface LoadModelOptions {
  */
 export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
     checkString(path, "path");
+    if (path.includes("\0")) {
+        throw new SteerError("INVALID_ARGUMENT", "path holds a null character, which no file name has");
+    }
     checkObject(options, "options");
     const { gpuLayers = 0, onProgress, signal } = options;
+    if (gpuLayers !== "all" && (!Number.isInteger(gpuLayers) || gpuLayers < 0)) {
+        throw new SteerError("INVALID_ARGUMENT", `gpuLayers must be 0 or more, or "all", not ${describe(gpuLayers)}`);
+    }
     const settings = { gpuLayers: gpuLayers === "all" ? -1 : gpuLayers };
     return new Model(await runTask(() => native.loadModel(path, settings, onProgress), signal));
 }

@@ -1,4 +1,4 @@
-import { describe } from "./check.js";
+import { checkLayer, describe } from "./check.js";
 import { type LayerSelection, selectLayers } from "./layers.js";
 import { SteerError } from "./steer-error.js";
 
@@ -25,14 +25,12 @@ export class SteeringVector {
         if (!Array.isArray(layers) || layers.length === 0) {
             throw new SteerError("INVALID_ARGUMENT", `layers must be a list of layer numbers, not ${describe(layers)}`);
         }
-        layers.forEach((layer, i) => {
-            if (!Number.isInteger(layer) || layer < 0 || layer <= (layers[i - 1] ?? -1)) {
-                throw new SteerError(
-                    "INVALID_ARGUMENT",
-                    `layers must be ascending whole numbers, not ${layers.map(describe).join(", ")}`,
-                );
+        for (const [i, layer] of layers.entries()) {
+            checkLayer(layer, "a layer");
+            if (layer <= (layers[i - 1] ?? -1)) {
+                throw new SteerError("INVALID_ARGUMENT", `layers must be ascending, not ${layers.join(", ")}`);
             }
-        });
+        }
         if (!(data instanceof Float32Array)) {
             throw new SteerError("INVALID_ARGUMENT", "data must be a Float32Array");
         }
@@ -53,6 +51,7 @@ export class SteeringVector {
 
     /** The direction of one layer: a view of `data`. @throws SteerError LAYER_OUT_OF_RANGE */
     layer(layer: number): Float32Array {
+        checkLayer(layer, "layer");
         const [selected] = selectLayers(layer, this.layers);
         const row = this.layers.indexOf(selected as number);
         return this.data.subarray(row * this.hiddenSize, (row + 1) * this.hiddenSize);
