@@ -1,0 +1,239 @@
+import test from "ava";
+import { fitDirection, loadModel, SteerError, SteeringVector } from "llama-steer";
+import { failureOf } from "./support/expect-code.js";
+import { chatModelPath } from "./support/paths.js";
+import { chatContext, chatModel, question } from "./support/testbed.js";
+import { hostileObject, wrongValues } from "./support/wrong-values.js";
+
+// What the types forbid is exactly what is tested here.
+type Anything = never;
+
+const isString = (value: unknown): boolean => typeof value === "string";
+const isNumber = (value: unknown): boolean => typeof value === "number";
+const isBoolean = (value: unknown): boolean => typeof value === "boolean";
+const isFunction = (value: unknown): boolean => typeof value === "function";
+const isCount = (value: unknown): boolean =>
+    Number.isInteger(value) && (value as number) > 0 && (value as number) < 2 ** 31;
+const isIndex = (value: unknown): boolean => value === 0 || isCount(value);
+const isFloats = (value: unknown): boolean => value instanceof Float32Array;
+const isSignal = (value: unknown): boolean => value instanceof AbortSignal;
+const isArray = (value: unknown): boolean => Array.isArray(value);
+const isTokens = (value: unknown): boolean => Array.isArray(value) && value.every(isIndex);
+const isOptions = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
+const isPrompt = (value: unknown): boolean => isString(value) || value instanceof Int32Array;
+const never = (): boolean => false;
+
+type Case = readonly [name: string, accepts: (value: unknown) => boolean, call: (wrong: Anything) => unknown];
+
+async function cases(): Promise<Case[]> {
+    const model = await chatModel();
+    const context = await chatContext({ sequences: 2 });
+    const sequence = context.sequence();
+    const { tokenizer } = model;
+    const tokens = Int32Array.of(1, 2);
+    const messages = question("Where?");
+    const vector = new SteeringVector([1, 2], new Float32Array(256).fill(0.1));
+    const steering = sequence.steer(vector);
+    const capture = context.capture();
+    await sequence.evaluate(tokens);
+
+    const generate = (options: object): unknown => sequence.generate(tokens, { maxTokens: 1, ...options }).result();
+    const evaluate = (entry: object): unknown => context.evaluate([{ sequence, tokens, ...entry } as Anything]);
+    const attach = (options: object): unknown => context.capture({ capacity: 1, layers: 1, ...options });
+    const fitWith = (options: object): unknown =>
+        fitDirection({
+            activations: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 9),
+            layers: [1],
+            scores: Float32Array.of(1, 1, -1, -1),
+            ...options,
+        });
+    const render = (options: object): unknown => model.applyChatTemplate(messages, options);
+
+    return [
+        ["loadModel path", isString, (wrong) => loadModel(wrong)],
+        ["loadModel options", isOptions, (wrong) => loadModel(chatModelPath, wrong)],
+        ["gpuLayers", isIndex, (gpuLayers) => loadModel(chatModelPath, { gpuLayers })],
+        ["loadModel onProgress", isFunction, (onProgress) => loadModel(chatModelPath, { onProgress })],
+        ["loadModel signal", isSignal, (signal) => loadModel(chatModelPath, { signal })],
+
+        ["metadata key", isString, (wrong) => model.metadata(wrong)],
+        ["chat messages", never, (wrong) => model.applyChatTemplate(wrong)],
+        ["a message", never, (wrong) => model.applyChatTemplate([wrong])],
+        ["role", isString, (role) => model.applyChatTemplate([{ role, content: "" }])],
+        ["content", isString, (content) => model.applyChatTemplate([{ role: "user", content }])],
+        ["chat options", isOptions, (wrong) => render(wrong)],
+        ["addGenerationPrompt", isBoolean, (addGenerationPrompt) => render({ addGenerationPrompt })],
+        ["variables", isOptions, (variables) => render({ variables })],
+        ["encodePrompt prompt", isPrompt, (wrong) => model.encodePrompt(wrong)],
+        ["encodePrompt begins", isBoolean, (wrong) => model.encodePrompt("text", wrong)],
+
+        ["createContext options", isOptions, (wrong) => model.createContext(wrong)],
+        ["sequences", isCount, (sequences) => model.createContext({ sequences })],
+        ["contextSize", isCount, (contextSize) => model.createContext({ contextSize })],
+        ["batchSize", isCount, (batchSize) => model.createContext({ batchSize })],
+        ["threads", isCount, (threads) => model.createContext({ threads })],
+        ["unifiedMemory", isBoolean, (unifiedMemory) => model.createContext({ unifiedMemory })],
+        ["memoryType", never, (memoryType) => model.createContext({ memoryType })],
+        ["flashAttention", isBoolean, (flashAttention) => model.createContext({ flashAttention })],
+
+        ["encode text", isString, (wrong) => tokenizer.encode(wrong)],
+        ["encode options", isOptions, (wrong) => tokenizer.encode("text", wrong)],
+        ["addSpecial", isBoolean, (addSpecial) => tokenizer.encode("text", { addSpecial })],
+        ["parseSpecial", isBoolean, (parseSpecial) => tokenizer.encode("text", { parseSpecial })],
+        ["decode tokens", (value) => ArrayBuffer.isView(value) || isTokens(value), (wrong) => tokenizer.decode(wrong)],
+        ["a token to decode", isIndex, (wrong) => tokenizer.decode([wrong])],
+        ["decode options", isOptions, (wrong) => tokenizer.decode([1], wrong)],
+        ["decode special", isBoolean, (special) => tokenizer.decode([1], { special })],
+        ["bytes token", isIndex, (wrong) => tokenizer.bytes(wrong)],
+        ["bytes options", isOptions, (wrong) => tokenizer.bytes(1, wrong)],
+        ["isEndOfGeneration", isIndex, (wrong) => tokenizer.isEndOfGeneration(wrong)],
+
+        ["evaluate entries", never, (wrong) => context.evaluate(wrong)],
+        ["an entry", never, (wrong) => context.evaluate([wrong])],
+        ["an entry's sequence", never, (other) => evaluate({ sequence: other })],
+        ["an entry's tokens", isPrompt, (wrong) => evaluate({ tokens: wrong })],
+        ["an entry's logits", never, (logits) => evaluate({ logits })],
+        ["an entry's kind", never, (kind) => evaluate({ kind })],
+        ["evaluate options", isOptions, (wrong) => context.evaluate([{ sequence, tokens }], wrong)],
+        ["evaluate into", isFloats, (into) => context.evaluate([{ sequence, tokens, logits: "last" }], { into })],
+        ["evaluate signal", isSignal, (signal) => context.evaluate([{ sequence, tokens }], { signal })],
+        ["sequence.evaluate tokens", isPrompt, (wrong) => sequence.evaluate(wrong)],
+        ["sequence.evaluate options", isOptions, (wrong) => sequence.evaluate(tokens, wrong)],
+
+        ["capture options", isOptions, (wrong) => context.capture(wrong)],
+        ["site", isString, (site) => attach({ site })],
+        ["capture layers", (value) => isNumber(value) || isArray(value), (layers) => attach({ layers })],
+        ["capture rows", never, (rows) => attach({ rows })],
+        ["capacity", isCount, (capacity) => attach({ capacity })],
+        ["capture into", isFloats, (into) => attach({ into })],
+        ["rowCount", isNumber, (wrong) => capture.rowCount(wrong)],
+        ["labels", isNumber, (wrong) => capture.labels(wrong)],
+        ["layer", isNumber, (wrong) => capture.layer(wrong)],
+        ["row", isIndex, (wrong) => capture.row(1, wrong)],
+
+        ["generate prompt", isPrompt, (wrong) => sequence.generate(wrong).result()],
+        ["generate options", isOptions, (wrong) => sequence.generate(tokens, wrong).result()],
+        ["maxTokens", isCount, (maxTokens) => generate({ maxTokens })],
+        ["temperature", isNumber, (temperature) => generate({ temperature })],
+        ["topK", isIndex, (topK) => generate({ topK })],
+        ["topP", isNumber, (topP) => generate({ topP })],
+        ["minP", isNumber, (minP) => generate({ minP })],
+        ["repeatPenalty", isNumber, (repeatPenalty) => generate({ repeatPenalty })],
+        ["repeatLast", isIndex, (repeatLast) => generate({ repeatLast })],
+        ["seed", isIndex, (seed) => generate({ seed })],
+        ["logitBias", never, (logitBias) => generate({ logitBias })],
+        ["a biased token", isIndex, (wrong) => generate({ logitBias: new Map([[wrong, 1]]) })],
+        ["a bias", isNumber, (wrong) => generate({ logitBias: new Map([[1, wrong]]) })],
+        ["stopTokens", isArray, (stopTokens) => generate({ stopTokens })],
+        ["a stop token", isIndex, (wrong) => generate({ stopTokens: [wrong] })],
+        ["generate signal", isSignal, (signal) => generate({ signal })],
+
+        ["steer vector", never, (wrong) => sequence.steer(wrong)],
+        ["steer options", isOptions, (wrong) => sequence.steer(vector, wrong)],
+        ["strength", isNumber, (strength) => sequence.steer(vector, { strength })],
+        [
+            "steer layers",
+            (value) => isNumber(value) || isArray(value),
+            (wrong) => sequence.steer(vector, { layers: wrong }),
+        ],
+        ["scope", never, (scope) => sequence.steer(vector, { tokens: scope })],
+        [
+            "strength set",
+            isNumber,
+            (wrong) => {
+                steering.strength = wrong;
+            },
+        ],
+        ["truncate", (value) => isIndex(value), (wrong) => sequence.truncate(wrong)],
+
+        ["vector layers", never, (wrong) => new SteeringVector(wrong, new Float32Array(0))],
+        ["a layer of a vector", isIndex, (wrong) => new SteeringVector([wrong], new Float32Array(128))],
+        ["vector data", isFloats, (wrong) => new SteeringVector([1], wrong)],
+        ["vector.layer", isNumber, (wrong) => vector.layer(wrong)],
+        ["vector.select", (value) => isNumber(value) || isArray(value), (wrong) => vector.select(wrong)],
+
+        ["fit options", never, (wrong) => fitDirection(wrong)],
+        ["activations", isFloats, (activations) => fitWith({ activations })],
+        ["fit layers", isTokens, (layers) => fitWith({ layers })],
+        ["a layer of a fit", isIndex, (wrong) => fitWith({ layers: [wrong] })],
+        ["scores", isFloats, (scores) => fitWith({ scores })],
+        ["preserve", isFloats, (preserve) => fitWith({ preserve })],
+        ["method", never, (method) => fitWith({ method })],
+        ["lambda", isNumber, (lambda) => fitWith({ lambda })],
+        ["preserveMode", never, (preserveMode) => fitWith({ preserveMode })],
+        ["threshold", isNumber, (threshold) => fitWith({ threshold })],
+        ["fit onProgress", isFunction, (onProgress) => fitWith({ onProgress })],
+        ["fit signal", isSignal, (signal) => fitWith({ signal })],
+    ];
+}
+
+function describeFailure(error: unknown): string {
+    return error === undefined
+        ? "accepted"
+        : error instanceof SteerError
+          ? `${error.code} ${error.message}`
+          : String(error);
+}
+
+async function stillAnswers(): Promise<boolean> {
+    const context = await chatContext();
+    const { tokens } = await context.sequence().generate(question("Where?"), { maxTokens: 2 }).result();
+    await context.dispose();
+    return tokens.length === 2;
+}
+
+/** Lists that reach a check of their elements may be refused for those instead. */
+const otherCodes: Record<string, readonly string[]> = {
+    capacity: ["OUT_OF_MEMORY"],
+    "evaluate entries": ["PROMPT_EMPTY"],
+    "vector layers": ["WIDTH_MISMATCH"],
+    "fit layers": ["WIDTH_MISMATCH"],
+};
+
+test("every parameter refuses every wrong type with INVALID_ARGUMENT", async (t) => {
+    const surprises: string[] = [];
+    for (const [name, accepts, call] of await cases()) {
+        for (const [kind, value] of wrongValues(accepts)) {
+            const error = await failureOf(() => call(value as Anything));
+            // A number that is none, or too large for its place, may be told apart from a wrong type.
+            const allowed = [
+                "INVALID_ARGUMENT",
+                ...(isNumber(value) ? ["NOT_FINITE"] : []),
+                ...(otherCodes[name] ?? []),
+            ];
+            if (!(error instanceof SteerError && allowed.includes(error.code) && error.message.length > 10)) {
+                surprises.push(`${name} given ${kind}: ${describeFailure(error)}`);
+            }
+        }
+    }
+    t.deepEqual(surprises, []);
+    t.true(await stillAnswers());
+});
+
+test("undefined stands for the default in every option, and is refused where something must be given", async (t) => {
+    const surprises: string[] = [];
+    for (const [name, , call] of await cases()) {
+        const error = await failureOf(() => call(undefined as Anything));
+        if (error !== undefined && !(error instanceof SteerError)) {
+            surprises.push(`${name}: ${describeFailure(error)}`);
+        }
+    }
+    t.deepEqual(surprises, []);
+});
+
+test("an error that a caller's own object throws comes through, and nothing is left half done", async (t) => {
+    const own = new Error("from a getter");
+    const surprises: string[] = [];
+    for (const [name, , call] of await cases()) {
+        const error = await failureOf(() => call(hostileObject(own) as Anything));
+        if (error !== own && !(error instanceof SteerError)) {
+            surprises.push(`${name}: ${describeFailure(error)}`);
+        }
+    }
+    t.deepEqual(surprises, []);
+    const context = await chatContext();
+    const sequence = context.sequence();
+    await t.throwsAsync(async () => sequence.generate("text", hostileObject(own)).result(), { is: own });
+    t.is((await sequence.generate(question("Where?"), { maxTokens: 2 }).result()).tokens.length, 2);
+    await context.dispose();
+});
