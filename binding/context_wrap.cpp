@@ -187,7 +187,9 @@ Napi::Value context_wrap::evaluate(const Napi::CallbackInfo & info) {
         request.entries = evaluate_entries(info[0], get().options().max_sequences);
         if (!info[1].IsUndefined()) {
             const float_memory memory = float32_array_argument(info[1], "into");
-            request.logits = memory.data;
+            // An empty array may have no memory at all; it is still too small, not absent.
+            static float nowhere = 0;
+            request.logits = memory.data != nullptr ? memory.data : &nowhere;
             request.logits_capacity = memory.length;
         }
         // The memory of every capture is checked again: it may have been transferred away since it was attached.
@@ -335,9 +337,13 @@ Napi::Value context_wrap::attach(const Napi::CallbackInfo & info) {
         auto target = std::make_shared<tap>(node, layers, selection, destination);
         const int32_t tap_id = next_tap_++;
         taps_[tap_id] = target;
-        // The memory is kept alive by the caller's object until detach settles; the promise of attach is not waited for.
-        const dispatcher::ticket id = instance::of(env).events.begin(env, {info.This(), info[3]});
-        engine_->attach(target, settle(id, env));
+        // The memory is kept alive by the caller's object until detach settles. Nobody waits for attach: that the context
+        // was disposed before it came to it must not become an unhandled rejection.
+        dispatcher & events = instance::of(env).events;
+        const dispatcher::ticket id = events.begin(env, {info.This(), info[3]});
+        engine_->attach(target, [&events, id](const std::exception_ptr &) {
+            events.post([&events, id](Napi::Env current) { events.resolve(current, id, current.Undefined()); });
+        });
         return Napi::Number::New(env, tap_id);
     });
 }
