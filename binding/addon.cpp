@@ -32,6 +32,13 @@ Napi::Value initialize(const Napi::CallbackInfo & info) {
     return env.Undefined();
 }
 
+/// shutdown(): to be called when the process is about to exit. Node runs no cleanup of the main thread's environment on
+/// process.exit, and the C++ runtime would tear down what our threads still use.
+Napi::Value shutdown(const Napi::CallbackInfo & info) {
+    instance::of(info.Env()).stop_threads();
+    return info.Env().Undefined();
+}
+
 /// [[code, meaning]...], the table of errors.
 Napi::Value error_codes(const Napi::CallbackInfo & info) {
     Napi::Array table = Napi::Array::New(info.Env());
@@ -57,6 +64,7 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     self->directions_class = Napi::Persistent(directions_wrap::define(env));
 
     exports.Set("initialize", Napi::Function::New(env, initialize));
+    exports.Set("shutdown", Napi::Function::New(env, shutdown));
     exports.Set("errorCodes", Napi::Function::New(env, error_codes));
     exports.Set("devices", Napi::Function::New(env, devices));
     exports.Set("loadModel", Napi::Function::New(env, model_wrap::load));

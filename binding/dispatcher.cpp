@@ -91,10 +91,14 @@ void dispatcher::drain(napi_env raw, napi_value, void * context, void *) {
     for (const auto & work : queue) {
         const Napi::HandleScope scope(env);
         try {
-            work(env);
-        } catch (const Napi::Error & failure) {
-            // Only a callback of the caller's own can throw here: it surfaces as an uncaught exception, as any other.
-            napi_fatal_exception(raw, failure.Value());
+            try {
+                work(env);
+            } catch (const Napi::Error & failure) {
+                // Only a callback of the caller's own can throw here: it surfaces as an uncaught exception, as any other.
+                napi_fatal_exception(raw, failure.Value());
+            }
+        } catch (...) {
+            // The environment is being torn down and takes neither results nor exceptions any more.
         }
     }
 }

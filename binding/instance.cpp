@@ -8,13 +8,16 @@ namespace llama_steer {
 
 instance::instance(Napi::Env env) : events(env) {
     // Hooks run last in, first out: ours runs before the one by which the event channel closes itself.
-    napi_add_env_cleanup_hook(env, stop_threads, this);
+    napi_add_env_cleanup_hook(env, [](void * self) { static_cast<instance *>(self)->stop_threads(); }, this);
 }
 
 instance::~instance() = default;
 
 void instance::run_in_background(dispatcher::ticket id, std::shared_ptr<std::atomic<bool>> cancelled,
                                  std::function<finisher()> work) {
+    if (stopped_) {
+        return;
+    }
     join_finished();
     auto done = std::make_shared<std::atomic<bool>>(false);
     std::thread thread([this, id, work = std::move(work), done] {
@@ -57,21 +60,21 @@ void instance::join_finished() {
                       background_.end());
 }
 
-void instance::stop_threads(void * data) {
-    auto * self = static_cast<instance *>(data);
-    self->events.close();
-    for (background & each : self->background_) {
+void instance::stop_threads() {
+    stopped_ = true;
+    events.close();
+    for (background & each : background_) {
         each.cancelled->store(true);
     }
-    for (const std::weak_ptr<engine> & each : self->engines_) {
+    for (const std::weak_ptr<engine> & each : engines_) {
         if (const std::shared_ptr<engine> alive = each.lock()) {
             alive->stop();
         }
     }
-    for (background & each : self->background_) {
+    for (background & each : background_) {
         each.thread.join();
     }
-    self->background_.clear();
+    background_.clear();
 }
 
 }  // namespace llama_steer

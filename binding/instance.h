@@ -30,6 +30,10 @@ struct instance {
     /// Remembers an engine, to stop it when the environment goes.
     void track(const std::shared_ptr<engine> & started);
 
+    /// Cancels what runs and waits until no thread of this environment does any more; none starts afterwards. Objects
+    /// stay readable. Calling it again does nothing.
+    void stop_threads();
+
     Napi::FunctionReference error_class;
     Napi::FunctionReference model_class;
     Napi::FunctionReference context_class;
@@ -42,9 +46,9 @@ private:
         std::shared_ptr<std::atomic<bool>> cancelled;
         std::shared_ptr<std::atomic<bool>> done;
     };
-    static void stop_threads(void * self);
     void join_finished();
 
+    bool stopped_ = false;
     std::vector<background> background_;
     std::vector<std::weak_ptr<engine>> engines_;
 };

@@ -125,6 +125,7 @@ export interface NativeFit {
 
 interface Native {
     initialize(errorClass: typeof SteerError, directory: string): void;
+    shutdown(): void;
     errorCodes(): [code: string, meaning: string][];
     devices(): string;
     loadModel(
@@ -155,6 +156,7 @@ function load(): Native {
         );
     }
     addon.initialize(SteerError, dirname(path));
+    process.once("exit", () => addon.shutdown());
     return addon;
 }
 
