@@ -14,7 +14,7 @@ if(NOT EXISTS "${LLAMA_CPP_DIR}/src/llama-model.cpp")
 endif()
 
 # ggml keeps its own thread pool: no libgomp to depend on, and none shared with another addon in the process.
-set(GGML_OPENMP OFF CACHE BOOL "" FORCE)
+set(GGML_OPENMP OFF CACHE BOOL "Compute with OpenMP threads instead of ggml's own")
 # The ridge solver has its own BLAS front; inside a graph BLAS would only change results with the batch size.
 set(GGML_BLAS OFF CACHE BOOL "" FORCE)
 set(GGML_CUDA "${LLAMA_STEER_CUDA}" CACHE BOOL "" FORCE)

@@ -80,6 +80,10 @@ context::context(std::shared_ptr<const model> source, const context_options & op
                         std::to_string(options_.context_size) + " tokens: " + log.errors() +
                         ". Lower contextSize or sequences");
     }
+    threadpool_ = make_threadpool(options_.threads);
+    if (threadpool_) {
+        llama_attach_threadpool(handle_.get(), threadpool_.get(), threadpool_.get());
+    }
     // Upstream never makes batches larger than the whole memory.
     options_.batch_size = static_cast<int32_t>(llama_n_batch(handle_.get()));
     batch_.reset(new llama_batch(llama_batch_init(options_.batch_size, 0, 1)));

@@ -2,6 +2,7 @@
 
 #include "graph/instrumentation.h"
 #include "model/model.h"
+#include "model/threadpool.h"
 
 #include <atomic>
 #include <memory>
@@ -82,6 +83,7 @@ private:
     context_options options_;
     instrumentation instrumentation_;
     std::atomic<bool> abort_{false};
+    threadpool_ptr threadpool_;  // outlives the context it is attached to
     std::unique_ptr<llama_context, deleter> handle_;
     std::unique_ptr<llama_batch, batch_deleter> batch_;
     uint64_t decodes_ = 0;
