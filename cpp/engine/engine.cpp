@@ -149,15 +149,21 @@ void engine::shutdown(bool interrupt, std::function<void()> done) {
     }
 }
 
-/// Takes the next operation, rejecting cancelled ones. Returns false when the engine stops; leaves `next` empty where
-/// only generations have work.
-bool engine::wait_for_work(operation & next) {
+/// Waits until there is something to do. Returns how many operations are queued, or nothing when the engine stops.
+std::optional<size_t> engine::wait_for_work() {
     std::unique_lock<std::mutex> lock(mutex_);
     wake_.wait(lock, [&] { return stopping_ || !queue_.empty() || !generations_.empty() || !cancelled_.empty(); });
-    if (stopping_) {
-        return false;
-    }
-    if (!queue_.empty()) {
+    return stopping_ ? std::nullopt : std::optional<size_t>(queue_.size());
+}
+
+/// Runs the first queued operation, or rejects it if it was cancelled. Returns false when the engine stops.
+bool engine::run_next() {
+    operation next{};
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (stopping_) {
+            return false;
+        }
         next = std::move(queue_.front());
         queue_.pop_front();
         const auto found = std::find(cancelled_.begin(), cancelled_.end(), next.id);
@@ -168,28 +174,30 @@ bool engine::wait_for_work(operation & next) {
         running_ = next.id;
         context_->clear_abort();
     }
+    try {
+        next.run();
+    } catch (...) {
+        next.reject(std::current_exception());
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    running_ = 0;
+    if (!stopping_) {
+        context_->clear_abort();
+    }
     return true;
 }
 
 void engine::loop() {
-    for (;;) {
-        operation next{};
-        if (!wait_for_work(next)) {
-            break;
+    while (const std::optional<size_t> queued = wait_for_work()) {
+        // All that is queued by now, and no more, before the next step: answers that begin together share their
+        // batches, and a caller who never stops evaluating cannot starve them.
+        bool running = true;
+        for (size_t i = 0; running && i < *queued; ++i) {
+            running = run_next();
         }
-        if (next.run) {
-            try {
-                next.run();
-            } catch (...) {
-                next.reject(std::current_exception());
-            }
-            const std::lock_guard<std::mutex> lock(mutex_);
-            running_ = 0;
-            if (!stopping_) {
-                context_->clear_abort();
-            }
+        if (running) {
+            step();
         }
-        step();
     }
     close();
 }

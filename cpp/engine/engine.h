@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -64,7 +65,8 @@ private:
                          std::function<void(operation_id, std::exception_ptr)> reject);
     operation_id enqueue_simple(std::function<void()> run, operation_done done);
     void loop();
-    bool wait_for_work(operation & next);
+    std::optional<size_t> wait_for_work();
+    bool run_next();
     void step();
     void refresh_statistics();
     void end_cancelled(step_events & events);
