@@ -56,7 +56,7 @@ export interface GenerationResult {
  */
 export class Generation implements AsyncIterable<GeneratedToken> {
     readonly #tokenizer: Tokenizer;
-    readonly #decoder = new TextDecoder();
+    readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     readonly #tokens: GeneratedToken[] = [];
     readonly #native: NativeContext;
     readonly #signal: AbortSignal | undefined;

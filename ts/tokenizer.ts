@@ -68,7 +68,7 @@ export class Tokenizer {
         for (let i = 0; i < tokens.length; i++) {
             pieces.push(this.bytes(tokens[i] as number, options));
         }
-        return new TextDecoder().decode(concatUint8Arrays(...pieces));
+        return new TextDecoder("utf-8", { ignoreBOM: true }).decode(concatUint8Arrays(...pieces));
     }
 
     /**
