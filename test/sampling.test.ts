@@ -150,7 +150,7 @@ function cycle(tokens: Int32Array): GenerationOptions {
 
 test("a character that several tokens spell comes whole, with its last token", async (t) => {
     const { tokenizer } = await exactModel();
-    for (const character of ["🙂", "é", "€"]) {
+    for (const character of ["🙂", "é", "€", "\ufeff"]) {
         const tokens = tokenizer.encode(character);
         const size = tokens.length;
         t.true(size > 1, "the vocabulary spells it in bytes");
