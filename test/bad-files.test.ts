@@ -90,11 +90,23 @@ test("metadata that contradicts the tensors is refused", async (t) => {
         ["qwen3.attention.head_count", 3],
         ["qwen3.feed_forward_length", 1],
         ["qwen3.attention.key_length", 0],
+        // Upstream asserts about these two; an assertion must not end the process.
+        ["qwen3.block_count", 0],
+        ["qwen3.block_count", 0xffff_ffff],
     ];
     for (const [key, value] of wrong) {
         const path = patched("metadata.gguf", (bytes) => bytes.writeUInt32LE(value, valueAt(key)));
         await expectCode(t, "MODEL_INVALID", () => loadModel(path), /cannot load/);
     }
+    t.true(await answers());
+});
+
+test("a contradiction that shows only in a graph is refused when a context is made", async (t) => {
+    const path = patched("rope.gguf", (bytes) => bytes.writeUInt32LE(30, valueAt("qwen3.rope.dimension_count")));
+    const model = await loadModel(path);
+    const error = await expectCode(t, "MODEL_INVALID", () => model.createContext(), /contradicts itself/);
+    t.notRegex(String(error?.message), /\/(home|root|work|tmp)\//, "no path of the machine it was built on");
+    await model.dispose();
     t.true(await answers());
 });
 

@@ -203,10 +203,25 @@ test("a sequence that is generating is busy for everything else", async (t) => {
     await expectCode(t, "SEQUENCE_BUSY", () => sequence.generate(prompt).result(), /abort/);
     await expectCode(t, "SEQUENCE_BUSY", () => sequence.evaluate(Int32Array.of(1)), /abort/);
     await expectCode(t, "SEQUENCE_BUSY", () => sequence.clear(), /abort/);
-    await expectCode(t, "SEQUENCE_BUSY", () => sequence.dispose(), /abort/);
     await running.abort();
+    t.true(running.ended);
     t.is((await running.abort()) === undefined, true, "aborting twice does nothing");
     await sequence.dispose();
+    await context.dispose();
+});
+
+test("disposing a sequence ends its answer and gives the place back", async (t) => {
+    const context = await chatContext();
+    const sequence = context.sequence();
+    const running = sequence.generate(prompt, { logitBias: await endless() });
+    await running[Symbol.asyncIterator]().next();
+    await expectCode(t, "SEQUENCE_BUSY", () => sequence.generate(prompt).result(), /abort/);
+    await sequence.dispose();
+    await expectCode(t, "ABORTED", () => running.result());
+    const next = context.sequence();
+    t.is(next.id, sequence.id);
+    t.is(next.position, 0);
+    t.is((await next.generate(prompt, { maxTokens: 3 }).result()).tokens.length, 3);
     await context.dispose();
 });
 

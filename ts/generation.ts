@@ -157,6 +157,11 @@ export class Generation implements AsyncIterable<GeneratedToken> {
         };
     }
 
+    /** True once the answer is finished, has failed or was aborted. */
+    get ended(): boolean {
+        return this.#end !== undefined;
+    }
+
     /** Ends the generation and waits until its sequence is free again. Does nothing once it has ended. */
     async abort(): Promise<void> {
         if (this.#end === undefined) {

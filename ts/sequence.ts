@@ -14,6 +14,7 @@ import { SteeringVector } from "./steering-vector.js";
 export class Sequence {
     readonly #native: NativeContext;
     #steering: Steering[] = [];
+    #running: Generation[] = [];
     #disposed: Promise<void> | undefined;
 
     readonly context: Context;
@@ -44,7 +45,9 @@ export class Sequence {
         this.checkUsable();
         checkGenerationOptions(options);
         const tokens = this.context.model.encodePrompt(prompt, this.position === 0);
-        return this.context.startGeneration(this, tokens, options);
+        const generation = this.context.startGeneration(this, tokens, options);
+        this.#running = [...this.#running.filter((each) => !each.ended), generation];
+        return generation;
     }
 
     /**
@@ -131,24 +134,21 @@ export class Sequence {
         }
     }
 
-    /** Clears it and gives its place back to the context. Calling it again does nothing. */
+    /**
+     * Ends the answer being generated, waits for evaluations, forgets all tokens and gives the place back to the context.
+     * Calling it again does nothing.
+     */
     dispose(): Promise<void> {
         this.#disposed ??= this.#release();
         return this.#disposed;
     }
 
     async #release(): Promise<void> {
+        await Promise.all(this.#running.map((each) => each.abort()));
+        this.#steering = [];
         if (!this.context.disposed) {
-            await this.#native.truncate(this.id, 0).catch((error: unknown) => {
-                if (!(error instanceof SteerError && error.code === "DISPOSED")) {
-                    this.#disposed = undefined;
-                    throw error;
-                }
-            });
-        }
-        if (!this.context.disposed) {
-            this.#steering = [];
-            this.#native.setSteering(this.id, []).catch(() => {});
+            // Both can only fail because the context is being disposed, which frees the sequence as well.
+            await Promise.allSettled([this.#native.truncate(this.id, 0), this.#native.setSteering(this.id, [])]);
         }
         this.context.release(this);
     }

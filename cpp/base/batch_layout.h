@@ -16,6 +16,7 @@ enum class token_phase : uint8_t {
 struct sequence_span {
     int32_t first_position = 0;
     int32_t n_tokens = 0;      ///< 0: the sequence is not in the batch
+    int32_t n_carried = 0;     ///< of them the first, that end the answer before: generated whatever follows
     bool generated = false;    ///< tokens of an answer rather than of a prompt
     bool ends_prompt = false;  ///< the span's last token is the prompt's last (false for the earlier chunks of a prompt)
 
@@ -38,7 +39,7 @@ public:
 
     token_phase phase(int32_t sequence, int32_t position) const {
         const sequence_span & span = spans_[sequence];
-        if (span.generated) {
+        if (span.generated || position < span.first_position + span.n_carried) {
             return token_phase::generated;
         }
         return span.ends_prompt && position == span.last_position() ? token_phase::last_prompt : token_phase::prompt;

@@ -111,8 +111,10 @@ private:
                 std::min(next.room(), static_cast<int32_t>(entry.tokens.size() - token_));
             const bool complete = token_ + static_cast<size_t>(count) == entry.tokens.size();
             const int32_t position = sequences_.position(entry.sequence);
-            const int32_t first = next.add(entry.sequence, position, entry.tokens.data() + token_, count,
-                                           entry.generated, entry.ends_prompt && complete);
+            const int32_t carried = token_ == 0 ? entry.carried : 0;
+            const int32_t first = next.add(
+                entry.sequence, {position, count, carried, entry.generated, entry.ends_prompt && complete},
+                entry.tokens.data() + token_);
             const int32_t last = first + count - 1;
             if (needs_last_ && complete) {
                 next.want_logits(last);

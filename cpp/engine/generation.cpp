@@ -56,7 +56,7 @@ void generation::join(pass & next) {
     output_ = -1;
     if (answering()) {
         joined_ = 1;
-        output_ = next.add(request_.sequence, position, &*state.pending, 1, true, false);
+        output_ = next.add(request_.sequence, {position, 1, 0, true, false}, &*state.pending);
         next.want_logits(output_);
         return;
     }
@@ -65,8 +65,9 @@ void generation::join(pass & next) {
         return;
     }
     const bool complete = cursor_ + static_cast<size_t>(joined_) == request_.prompt.size();
-    const int32_t first =
-        next.add(request_.sequence, position, request_.prompt.data() + cursor_, joined_, false, complete);
+    const int32_t carried = carried_ && cursor_ == 0 ? 1 : 0;
+    const int32_t first = next.add(request_.sequence, {position, joined_, carried, false, complete},
+                                   request_.prompt.data() + cursor_);
     if (complete) {
         output_ = first + joined_ - 1;
         next.want_logits(output_);

@@ -14,14 +14,13 @@ public:
     int32_t room() const { return target_.options().batch_size - static_cast<int32_t>(tokens_.size()); }
     bool empty() const { return tokens_.empty(); }
 
-    /// Adds consecutive tokens of a sequence (once per sequence and pass). Returns the index of the first in the batch.
-    int32_t add(int32_t sequence, int32_t first_position, const int32_t * tokens, int32_t count, bool generated,
-                bool ends_prompt) {
+    /// Adds the tokens of a sequence (once per sequence and pass). Returns the index of the first in the batch.
+    int32_t add(int32_t sequence, const sequence_span & span, const int32_t * tokens) {
         const auto first = static_cast<int32_t>(tokens_.size());
-        for (int32_t i = 0; i < count; ++i) {
-            tokens_.push_back({tokens[i], first_position + i, sequence, false});
+        for (int32_t i = 0; i < span.n_tokens; ++i) {
+            tokens_.push_back({tokens[i], span.first_position + i, sequence, false});
         }
-        target_.graph().layout().set(sequence, {first_position, count, generated, ends_prompt});
+        target_.graph().layout().set(sequence, span);
         return first;
     }
 

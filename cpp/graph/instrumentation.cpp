@@ -36,7 +36,8 @@ public:
     }
 
     bool reusable(const micro_batch & batch) const override {
-        return epoch_ == owner_.epoch() && std::all_of(taps_.begin(), taps_.end(), [&](const auto & nodes) {
+        return epoch_ == owner_.epoch() && steering_.fits(owner_.steering()) &&
+               std::all_of(taps_.begin(), taps_.end(), [&](const auto & nodes) {
                    return nodes->reusable(batch, owner_.layout());
                });
     }

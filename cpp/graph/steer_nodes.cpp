@@ -7,7 +7,8 @@
 
 namespace llama_steer {
 
-steer_nodes::steer_nodes(const steering_plan & plan, int n_layers, const built_graph & graph, graph_editor & editor) {
+steer_nodes::steer_nodes(const steering_plan & plan, int n_layers, const built_graph & graph, graph_editor & editor)
+    : device_(plan), device_capacity_(device_terms::capacity_for(plan)) {
     const std::string residual = node_name_of_site("residual");
     for (int layer = 0; layer < n_layers; ++layer) {
         ggml_tensor * site = plan.steers(layer) ? editor.find(residual, layer) : nullptr;
@@ -15,19 +16,29 @@ steer_nodes::steer_nodes(const steering_plan & plan, int n_layers, const built_g
             continue;
         }
         const bool cut = site->ne[1] != graph.batch.n_tokens;
-        operators_.push_back({cut ? &cut_ : &full_, layer});
-        const int n_tasks = site->ne[1] > 1 ? GGML_N_TASKS_MAX : 1;
-        ggml_tensor * steered = ggml_map_custom1_inplace(graph.context, site, compute, n_tasks, &operators_.back());
+        ggml_tensor * steered = nullptr;
+        if (graph.layer_on_host(graph.model, layer)) {
+            operators_.push_back({cut ? &cut_ : &full_, layer});
+            const int n_tasks = site->ne[1] > 1 ? GGML_N_TASKS_MAX : 1;
+            steered = ggml_map_custom1_inplace(graph.context, site, compute, n_tasks, &operators_.back());
+        } else {
+            ++device_layers_;
+            steered = device_.add_to(site, layer, cut, graph);
+        }
         ggml_format_name(steered, "steered-%d", layer);
         editor.repoint_readers(site, steered);
         editor.insert_after(site, steered);
     }
 }
 
+bool steer_nodes::fits(const steering_plan & plan) const {
+    return device_layers_ == 0 || device_terms::capacity_for(plan) == device_capacity_;
+}
+
 void steer_nodes::set(const micro_batch & batch, const batch_layout & layout, const steering_plan & plan) {
     full_.clear();
     cut_.clear();
-    if (operators_.empty()) {
+    if (operators_.empty() && device_layers_ == 0) {
         return;
     }
     for (int32_t i = 0; i < batch.n_tokens; ++i) {
@@ -39,6 +50,7 @@ void steer_nodes::set(const micro_batch & batch, const batch_layout & layout, co
             cut_.add_row(list, phase);
         }
     }
+    device_.set(full_, cut_, plan);
 }
 
 void steer_nodes::compute(ggml_tensor * result, const ggml_tensor *, int ith, int nth, void * userdata) {

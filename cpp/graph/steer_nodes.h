@@ -1,5 +1,6 @@
 #pragma once
 
+#include "graph/device_terms.h"
 #include "graph/graph_editor.h"
 #include "graph/seam.h"
 #include "steering/coefficients.h"
@@ -10,7 +11,7 @@
 namespace llama_steer {
 
 /// The interventions on the residual stream in one built graph. On the host one in-place pass per steered layer adds
-/// all terms of all rows; rows without terms are not touched.
+/// all terms of all rows; rows without terms are not touched. On a device the terms are a matrix product of their own.
 class steer_nodes {
 public:
     /// Inserts a node after the residual of every layer that `plan` steers and makes its readers read that node.
@@ -18,6 +19,9 @@ public:
 
     /// Compiles the lists of the micro-batch's sequences to the terms of its rows.
     void set(const micro_batch & batch, const batch_layout & layout, const steering_plan & plan);
+
+    /// False where the graph has no room for all direction sets in use.
+    bool fits(const steering_plan & plan) const;
 
 private:
     /// What the custom operator of one layer needs; its address is baked into the graph.
@@ -29,7 +33,10 @@ private:
 
     coefficients full_;  ///< terms of every row
     coefficients cut_;   ///< terms of the output rows, for the last block
-    std::deque<layer_operator> operators_;
+    std::deque<layer_operator> operators_;  ///< of the layers on the host
+    device_terms device_;
+    int64_t device_layers_ = 0;
+    int64_t device_capacity_;
 };
 
 }  // namespace llama_steer

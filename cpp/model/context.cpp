@@ -1,6 +1,7 @@
 #include "model/context.h"
 
 #include "base/error.h"
+#include "model/assertions.h"
 #include "model/log.h"
 
 #include <algorithm>
@@ -69,10 +70,14 @@ context::context(std::shared_ptr<const model> source, const context_options & op
     params.abort_callback_data = &abort_;
 
     const log_capture log;
+    const assertions_throw guard;
     try {
         handle_.reset(llama_init_from_model(source_->handle(), params));
     } catch (const std::exception &) {
         handle_.reset();
+    }
+    if (!handle_ && log.errors().find("GGML_ASSERT") != std::string::npos) {
+        throw error(error_code::MODEL_INVALID, "the model contradicts itself, no context can be made: " + log.errors());
     }
     if (!handle_) {
         throw error(error_code::OUT_OF_MEMORY,

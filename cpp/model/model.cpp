@@ -1,6 +1,7 @@
 #include "model/model.h"
 
 #include "base/error.h"
+#include "model/assertions.h"
 #include "model/log.h"
 
 #include <array>
@@ -71,6 +72,7 @@ std::shared_ptr<const model> model::load(const std::string & path, const model_o
     };
 
     const log_capture log;
+    const assertions_throw guard;
     llama_model * handle = nullptr;
     try {
         handle = llama_model_load_from_file(path.c_str(), params);

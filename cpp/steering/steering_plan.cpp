@@ -1,5 +1,7 @@
 #include "steering/steering_plan.h"
 
+#include <set>
+
 namespace llama_steer {
 
 bool steering_plan::set(int32_t sequence, std::shared_ptr<const steering_list> list) {
@@ -9,6 +11,18 @@ bool steering_plan::set(int32_t sequence, std::shared_ptr<const steering_list> l
     const bool gained = count(lists_[sequence].get(), 1);
     const bool lost = count(old.get(), -1);
     return gained || lost;
+}
+
+std::vector<const direction_set *> steering_plan::sets() const {
+    std::set<const direction_set *> distinct;
+    for (const auto & list : lists_) {
+        if (list != nullptr) {
+            for (const steering_term & term : *list) {
+                distinct.insert(term.directions.get());
+            }
+        }
+    }
+    return {distinct.begin(), distinct.end()};
 }
 
 bool steering_plan::count(const steering_list * list, int32_t change) {

@@ -19,6 +19,9 @@ public:
 
     const steering_list * list(int32_t sequence) const { return lists_[sequence].get(); }
 
+    /// The distinct direction sets in use, in no particular order.
+    std::vector<const direction_set *> sets() const;
+
     /// Whether any sequence is steered at `layer`.
     bool steers(int layer) const { return users_[layer] > 0; }
 

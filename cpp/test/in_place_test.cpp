@@ -84,7 +84,7 @@ TEST(the_graph_writes_straight_into_the_captures_memory) {
     int32_t position = 0;
     const auto decode = [&](std::vector<int32_t> tokens, bool begin) {
         attached.layout().clear();
-        attached.layout().set(0, {position, static_cast<int32_t>(tokens.size()), false, true});
+        attached.layout().set(0, {position, static_cast<int32_t>(tokens.size()), 0, false, true});
         if (begin) {
             target->begin_batch();
         }
