@@ -15,8 +15,8 @@ namespace {
 
 using namespace llama_steer;
 
-/// initialize(SteerError, directory): must be called first. `directory` is the addon's own, where a prebuilt package has
-/// the loadable backends.
+/// initialize(SteerError, directory): must be called first. `directory` is the addon's own, where a prebuilt package
+/// has the loadable backends.
 Napi::Value initialize(const Napi::CallbackInfo & info) {
     const Napi::Env env = info.Env();
     if (!info[0].IsFunction() || !info[1].IsString()) {

@@ -21,8 +21,9 @@ napi_typedarray_type check_memory(const Napi::Value & value, const char * name) 
     }
     const Napi::Value resizable = Napi::Object(value.Env(), buffer).Get("resizable");
     if (resizable.IsBoolean() && resizable.As<Napi::Boolean>().Value()) {
-        throw_invalid(std::string(name) + " lies on a resizable ArrayBuffer, which cannot be lent to native code: use one "
-                                          "of fixed size, or a SharedArrayBuffer");
+        throw_invalid(std::string(name) +
+                      " lies on a resizable ArrayBuffer, which cannot be lent to native code: use one "
+                      "of fixed size, or a SharedArrayBuffer");
     }
     return type;
 }

@@ -44,9 +44,8 @@ Napi::Value context_wrap::create(const Napi::CallbackInfo & info, const std::sha
     const Napi::Env env = info.Env();
     const Napi::Object given = object_argument(info[0], "options");
     const auto integer = [&](const char * key, int32_t fallback, int64_t low, int64_t high) {
-        return optional_property(given, key, fallback, [&](const Napi::Value & value) {
-            return integer_argument(value, key, low, high);
-        });
+        return optional_property(given, key, fallback,
+                                 [&](const Napi::Value & value) { return integer_argument(value, key, low, high); });
     };
     context_options options;
     options.max_sequences = integer("sequences", options.max_sequences, 1, INT32_MAX);
@@ -337,8 +336,8 @@ Napi::Value context_wrap::attach(const Napi::CallbackInfo & info) {
         auto target = std::make_shared<tap>(node, layers, selection, destination);
         const int32_t tap_id = next_tap_++;
         taps_[tap_id] = target;
-        // The memory is kept alive by the caller's object until detach settles. Nobody waits for attach: that the context
-        // was disposed before it came to it must not become an unhandled rejection.
+        // The memory is kept alive by the caller's object until detach settles. Nobody waits for attach: that the
+        // context was disposed before it came to it must not become an unhandled rejection.
         dispatcher & events = instance::of(env).events;
         const dispatcher::ticket id = events.begin(env, {info.This(), info[3]});
         engine_->attach(target, [&events, id](const std::exception_ptr &) {

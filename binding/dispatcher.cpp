@@ -6,8 +6,8 @@ namespace llama_steer {
 
 dispatcher::dispatcher(Napi::Env env) {
     const Napi::String name = Napi::String::New(env, "llama-steer");
-    const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
-                                                               drain, &function_);
+    const napi_status status =
+        napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, drain, &function_);
     if (status != napi_ok) {
         throw Napi::Error::New(env, "cannot create the addon's event channel");
     }
@@ -94,7 +94,8 @@ void dispatcher::drain(napi_env raw, napi_value, void * context, void *) {
             try {
                 work(env);
             } catch (const Napi::Error & failure) {
-                // Only a callback of the caller's own can throw here: it surfaces as an uncaught exception, as any other.
+                // Only a callback of the caller's own can throw here: it surfaces as an uncaught exception, as any
+                // other.
                 napi_fatal_exception(raw, failure.Value());
             }
         } catch (...) {

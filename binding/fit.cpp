@@ -53,10 +53,10 @@ std::vector<ridge::direction> run(const fit_job & job, const ridge::fit_progress
     const size_t rows = job.scores.size();
     const size_t width = rows == 0 ? 0 : job.activations->memory.length / (job.layers * rows);
     if (width == 0 || width * rows * job.layers != job.activations->memory.length) {
-        throw error(error_code::WIDTH_MISMATCH,
-                    "activations holds " + std::to_string(job.activations->memory.length) +
-                        " floats, which cannot be shared evenly by " + std::to_string(job.layers) + " layers of " +
-                        std::to_string(rows) + " rows (one per score)");
+        throw error(error_code::WIDTH_MISMATCH, "activations holds " + std::to_string(job.activations->memory.length) +
+                                                    " floats, which cannot be shared evenly by " +
+                                                    std::to_string(job.layers) + " layers of " + std::to_string(rows) +
+                                                    " rows (one per score)");
     }
     ridge::layer_block preserve;
     if (job.preserve) {

@@ -8,7 +8,8 @@ namespace llama_steer {
 
 instance::instance(Napi::Env env) : events(env) {
     // Hooks run last in, first out: ours runs before the one by which the event channel closes itself.
-    napi_add_env_cleanup_hook(env, [](void * self) { static_cast<instance *>(self)->stop_threads(); }, this);
+    napi_add_env_cleanup_hook(
+        env, [](void * self) { static_cast<instance *>(self)->stop_threads(); }, this);
 }
 
 instance::~instance() = default;

@@ -21,8 +21,8 @@ struct instance {
 
     static instance & of(Napi::Env env) { return *env.GetInstanceData<instance>(); }
 
-    /// Runs `work` on a thread of its own and settles the promise of `id` with what the function it returns makes on the
-    /// JavaScript thread. `cancelled` turns true when the environment goes.
+    /// Runs `work` on a thread of its own and settles the promise of `id` with what the function it returns makes on
+    /// the JavaScript thread. `cancelled` turns true when the environment goes.
     using finisher = std::function<Napi::Value(Napi::Env)>;
     void run_in_background(dispatcher::ticket id, std::shared_ptr<std::atomic<bool>> cancelled,
                            std::function<finisher()> work);

@@ -32,9 +32,9 @@ Napi::Value model_wrap::load(const Napi::CallbackInfo & info) {
         const std::string path = string_argument(info[0], "path");
         const Napi::Object options = object_argument(info[1], "options");
         model_options settings;
-        settings.gpu_layers =
-            optional_property(options, "gpuLayers", settings.gpu_layers,
-                              [](const Napi::Value & value) { return integer_argument(value, "gpuLayers", -1, 1 << 20); });
+        settings.gpu_layers = optional_property(
+            options, "gpuLayers", settings.gpu_layers,
+            [](const Napi::Value & value) { return integer_argument(value, "gpuLayers", -1, 1 << 20); });
         if (!info[2].IsUndefined() && !info[2].IsFunction()) {
             throw_wrong_type("onProgress", "a function");
         }
@@ -135,8 +135,7 @@ Napi::Value model_wrap::token_bytes(const Napi::CallbackInfo & info) {
 Napi::Value model_wrap::is_end_of_generation(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
         const int64_t token = integer_argument(info[0], "token", 0, get()->info().vocabulary_size - 1);
-        return Napi::Boolean::New(info.Env(),
-                                  llama_vocab_is_eog(get()->vocabulary(), static_cast<llama_token>(token)));
+        return Napi::Boolean::New(info.Env(), llama_vocab_is_eog(get()->vocabulary(), static_cast<llama_token>(token)));
     });
 }
 

@@ -10,7 +10,8 @@ namespace llama_steer {
 inline Napi::Object make_task(Napi::Env env, dispatcher::ticket id, std::function<void()> cancel) {
     Napi::Object task = Napi::Object::New(env);
     task.Set("promise", instance::of(env).events.promise(id));
-    task.Set("cancel", Napi::Function::New(env, [cancel = std::move(cancel)](const Napi::CallbackInfo &) { cancel(); }));
+    task.Set("cancel",
+             Napi::Function::New(env, [cancel = std::move(cancel)](const Napi::CallbackInfo &) { cancel(); }));
     return task;
 }
 

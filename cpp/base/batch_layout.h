@@ -15,10 +15,11 @@ enum class token_phase : uint8_t {
 /// The consecutive tokens that one sequence has in a batch.
 struct sequence_span {
     int32_t first_position = 0;
-    int32_t n_tokens = 0;      ///< 0: the sequence is not in the batch
-    int32_t n_carried = 0;     ///< of them the first, that end the answer before: generated whatever follows
-    bool generated = false;    ///< tokens of an answer rather than of a prompt
-    bool ends_prompt = false;  ///< the span's last token is the prompt's last (false for the earlier chunks of a prompt)
+    int32_t n_tokens = 0;    ///< 0: the sequence is not in the batch
+    int32_t n_carried = 0;   ///< of them the first, that end the answer before: generated whatever follows
+    bool generated = false;  ///< tokens of an answer rather than of a prompt
+    bool ends_prompt =
+        false;  ///< the span's last token is the prompt's last (false for the earlier chunks of a prompt)
 
     int32_t last_position() const { return first_position + n_tokens - 1; }
 };

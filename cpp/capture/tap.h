@@ -21,9 +21,9 @@ struct row_label {
 
 /// Memory that a capture is written to. Borrowed: the owner keeps it alive and unmoved until the tap is detached.
 struct capture_destination {
-    float * data = nullptr;     ///< [layers][capacity][width], float32, row-major
-    int64_t capacity = 0;       ///< rows per layer
-    int64_t width = 0;          ///< floats per row
+    float * data = nullptr;  ///< [layers][capacity][width], float32, row-major
+    int64_t capacity = 0;    ///< rows per layer
+    int64_t width = 0;       ///< floats per row
 };
 
 /// A request to capture one site at some layers, and the labels of what it holds. The rows of a decode replace those of

@@ -103,8 +103,8 @@ operation_id engine::truncate(int32_t sequence, int32_t position, operation_done
     return enqueue_simple(
         [this, sequence, position] {
             if (sequences_[sequence].generating) {
-                throw error(error_code::SEQUENCE_BUSY, "sequence " + std::to_string(sequence) +
-                                                           " is generating: wait for it or abort it first");
+                throw error(error_code::SEQUENCE_BUSY,
+                            "sequence " + std::to_string(sequence) + " is generating: wait for it or abort it first");
             }
             if (position < sequences_.position(sequence) || position == 0) {
                 sequences_[sequence].pending.reset();
@@ -267,8 +267,8 @@ void engine::end_cancelled(step_events & events) {
         std::swap(ids, cancelled_);
     }
     for (const operation_id id : ids) {
-        const auto found = std::find_if(generations_.begin(), generations_.end(),
-                                        [&](const auto & each) { return each->id() == id; });
+        const auto found =
+            std::find_if(generations_.begin(), generations_.end(), [&](const auto & each) { return each->id() == id; });
         if (found != generations_.end()) {
             (*found)->undo();
             generations_.erase(found);

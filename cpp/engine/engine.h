@@ -33,8 +33,8 @@ public:
     operation_id evaluate(evaluate_request request, evaluate_done done);
     /// Errors of the request itself arrive as a generation_end too.
     operation_id generate(generate_request request);
-    /// Rejects a queued operation, interrupts a running evaluation, ends a generation: with ABORTED. Unknown or finished
-    /// ids are ignored.
+    /// Rejects a queued operation, interrupts a running evaluation, ends a generation: with ABORTED. Unknown or
+    /// finished ids are ignored.
     void cancel(operation_id id);
 
     operation_id set_steering(int32_t sequence, std::shared_ptr<const steering_list> list, operation_done done);
@@ -48,8 +48,8 @@ public:
     int32_t position(int32_t sequence) const { return sequences_.position(sequence); }
     context_statistics statistics() const;
 
-    /// Lets the operation in flight finish (or interrupts it), rejects everything else with DISPOSED, frees the context,
-    /// then calls `done`. Idempotent: later calls return without calling theirs.
+    /// Lets the operation in flight finish (or interrupts it), rejects everything else with DISPOSED, frees the
+    /// context, then calls `done`. Idempotent: later calls return without calling theirs.
     void shutdown(bool interrupt, std::function<void()> done);
     /// Interrupts what runs, shuts down and waits for the thread. Idempotent. Not from the engine's own thread.
     void stop();

@@ -74,9 +74,9 @@ void check(context & target, sequence_table & sequences, evaluate_request & requ
     check_captures(target, request);
     const auto floats = static_cast<size_t>(wanted_rows(request) * target.source().info().vocabulary_size);
     if (request.logits != nullptr && floats > request.logits_capacity) {
-        throw error(error_code::BUFFER_TOO_SMALL,
-                    "the logits take " + std::to_string(floats) + " floats; the array given holds " +
-                        std::to_string(request.logits_capacity));
+        throw error(error_code::BUFFER_TOO_SMALL, "the logits take " + std::to_string(floats) +
+                                                      " floats; the array given holds " +
+                                                      std::to_string(request.logits_capacity));
     }
 }
 
@@ -107,14 +107,13 @@ private:
         std::vector<std::pair<int32_t, int32_t>> advanced;
         while (entry_ < request_.entries.size() && next.room() > 0) {
             const evaluate_entry & entry = request_.entries[entry_];
-            const auto count =
-                std::min(next.room(), static_cast<int32_t>(entry.tokens.size() - token_));
+            const auto count = std::min(next.room(), static_cast<int32_t>(entry.tokens.size() - token_));
             const bool complete = token_ + static_cast<size_t>(count) == entry.tokens.size();
             const int32_t position = sequences_.position(entry.sequence);
             const int32_t carried = token_ == 0 ? entry.carried : 0;
-            const int32_t first = next.add(
-                entry.sequence, {position, count, carried, entry.generated, entry.ends_prompt && complete},
-                entry.tokens.data() + token_);
+            const int32_t first =
+                next.add(entry.sequence, {position, count, carried, entry.generated, entry.ends_prompt && complete},
+                         entry.tokens.data() + token_);
             const int32_t last = first + count - 1;
             if (needs_last_ && complete) {
                 next.want_logits(last);

@@ -66,8 +66,8 @@ void generation::join(pass & next) {
     }
     const bool complete = cursor_ + static_cast<size_t>(joined_) == request_.prompt.size();
     const int32_t carried = carried_ && cursor_ == 0 ? 1 : 0;
-    const int32_t first = next.add(request_.sequence, {position, joined_, carried, false, complete},
-                                   request_.prompt.data() + cursor_);
+    const int32_t first =
+        next.add(request_.sequence, {position, joined_, carried, false, complete}, request_.prompt.data() + cursor_);
     if (complete) {
         output_ = first + joined_ - 1;
         next.want_logits(output_);

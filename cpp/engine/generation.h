@@ -44,12 +44,12 @@ private:
     context & target_;
     sequence_table & sequences_;
     sampler sampler_;
-    int32_t start_;                  ///< position before the prompt
+    int32_t start_;                   ///< position before the prompt
     std::optional<int32_t> carried_;  ///< token pending from the answer before, now first of the prompt
-    size_t cursor_ = 0;      ///< prompt tokens evaluated
-    int32_t generated_ = 0;  ///< tokens reported
-    int32_t joined_ = 0;     ///< tokens in the pass under way
-    int32_t output_ = -1;    ///< index of the row to choose from, -1 if the pass has none of ours
+    size_t cursor_ = 0;               ///< prompt tokens evaluated
+    int32_t generated_ = 0;           ///< tokens reported
+    int32_t joined_ = 0;              ///< tokens in the pass under way
+    int32_t output_ = -1;             ///< index of the row to choose from, -1 if the pass has none of ours
     std::optional<finish_reason> finished_;
 };
 

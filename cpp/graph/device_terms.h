@@ -11,9 +11,9 @@ struct ggml_tensor;
 
 namespace llama_steer {
 
-/// Steering of layers that lie on a device, in operators every backend has: for each layer the product of its directions
-/// D [sets, width] and the rows' coefficients C [sets, rows] gives the terms of all rows, contiguous [width, rows], which
-/// one ADD puts onto the residual.
+/// Steering of layers that lie on a device, in operators every backend has: for each layer the product of its
+/// directions D [sets, width] and the rows' coefficients C [sets, rows] gives the terms of all rows, contiguous [width,
+/// rows], which one ADD puts onto the residual.
 class device_terms {
 public:
     /// Room for direction sets that a graph is built with, so that their number seldom rebuilds it: a power of two.
@@ -32,7 +32,7 @@ private:
     void upload(ggml_tensor * input, const coefficients & terms);
 
     int64_t capacity_;
-    std::map<int, ggml_tensor *> directions_;           ///< per layer, [capacity, width]
+    std::map<int, ggml_tensor *> directions_;             ///< per layer, [capacity, width]
     ggml_tensor * coefficients_[2] = {nullptr, nullptr};  ///< of all rows, of the output rows: [capacity, rows]
     std::map<const direction_set *, int64_t> slots_;
     std::vector<float> scratch_;

@@ -53,9 +53,7 @@ ggml_tensor * graph_editor::read_instead_of(ggml_tensor * tensor) const {
     return found == replacements_.end() ? tensor : found->second;
 }
 
-void graph_editor::insert_after(ggml_tensor * anchor, ggml_tensor * node) {
-    insertions_[anchor].push_back(node);
-}
+void graph_editor::insert_after(ggml_tensor * anchor, ggml_tensor * node) { insertions_[anchor].push_back(node); }
 
 std::vector<ggml_tensor *> graph_editor::views_of(const ggml_tensor * tensor) const {
     std::vector<ggml_tensor *> views;

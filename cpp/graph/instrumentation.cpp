@@ -15,9 +15,7 @@ namespace {
 class instrumented_graph final : public graph_inputs {
 public:
     instrumented_graph(const instrumentation & owner, const built_graph & graph, graph_editor & editor)
-        : owner_(owner),
-          epoch_(owner.epoch()),
-          steering_(owner.steering(), owner.n_layers(), graph, editor) {
+        : owner_(owner), epoch_(owner.epoch()), steering_(owner.steering(), owner.n_layers(), graph, editor) {
         static const std::vector<std::shared_ptr<tap>> none;
         for (const std::shared_ptr<tap> & target : owner.recording() ? owner.taps() : none) {
             taps_.push_back(std::make_unique<tap_nodes>(target, graph, editor, owner.layout()));
@@ -37,9 +35,8 @@ public:
 
     bool reusable(const micro_batch & batch) const override {
         return epoch_ == owner_.epoch() && steering_.fits(owner_.steering()) &&
-               std::all_of(taps_.begin(), taps_.end(), [&](const auto & nodes) {
-                   return nodes->reusable(batch, owner_.layout());
-               });
+               std::all_of(taps_.begin(), taps_.end(),
+                           [&](const auto & nodes) { return nodes->reusable(batch, owner_.layout()); });
     }
 
 private:

@@ -13,8 +13,8 @@
 
 namespace llama_steer {
 
-/// All that is attached to the graphs of one context: its taps and the steering of its sequences. Lives at least as long
-/// as the llama_context that carries its address. Used on the decoding thread only.
+/// All that is attached to the graphs of one context: its taps and the steering of its sequences. Lives at least as
+/// long as the llama_context that carries its address. Used on the decoding thread only.
 class instrumentation final : public graph_client {
 public:
     instrumentation(int32_t max_sequences, int n_layers);

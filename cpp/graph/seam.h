@@ -39,7 +39,8 @@ struct built_graph {
     micro_batch batch;
 };
 
-/// What lives as long as one built graph: fills its inputs for every micro-batch and says whether it can serve the next.
+/// What lives as long as one built graph: fills its inputs for every micro-batch and says whether it can serve the
+/// next.
 class graph_inputs {
 public:
     virtual ~graph_inputs() = default;

@@ -31,8 +31,8 @@ private:
     };
     static void compute(ggml_tensor * result, const ggml_tensor * rows, int ith, int nth, void * userdata);
 
-    coefficients full_;  ///< terms of every row
-    coefficients cut_;   ///< terms of the output rows, for the last block
+    coefficients full_;                     ///< terms of every row
+    coefficients cut_;                      ///< terms of the output rows, for the last block
     std::deque<layer_operator> operators_;  ///< of the layers on the host
     device_terms device_;
     int64_t device_layers_ = 0;

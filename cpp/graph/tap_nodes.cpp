@@ -9,7 +9,8 @@ namespace llama_steer {
 
 namespace {
 
-/// ggml asks buffers to begin at a multiple of this; a caller's array may begin anywhere, so the buffer begins before it.
+/// ggml asks buffers to begin at a multiple of this; a caller's array may begin anywhere, so the buffer begins before
+/// it.
 constexpr uintptr_t buffer_alignment = 64;
 
 ggml_backend_buffer_ptr buffer_over(const tap & target) {

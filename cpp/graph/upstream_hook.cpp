@@ -2,8 +2,8 @@
 // build_graph=build_graph_upstream, so that its definition becomes the upstream function and ours takes its name.
 // The one file that sees llama.cpp's internal headers: on moving the pin, this is what has to compile again.
 
-#define build_graph                                         \
-    build_graph_upstream(const llm_graph_params &) const; \
+#define build_graph                                                                                                    \
+    build_graph_upstream(const llm_graph_params &) const;                                                              \
     ggml_cgraph * build_graph
 #include "llama-model.h"
 #undef build_graph

@@ -40,9 +40,12 @@ context_options checked(context_options options, const model & source) {
 
 llama_flash_attn_type upstream_type(flash_attention attention) {
     switch (attention) {
-        case flash_attention::off: return LLAMA_FLASH_ATTN_TYPE_DISABLED;
-        case flash_attention::on: return LLAMA_FLASH_ATTN_TYPE_ENABLED;
-        case flash_attention::automatic: break;
+        case flash_attention::off:
+            return LLAMA_FLASH_ATTN_TYPE_DISABLED;
+        case flash_attention::on:
+            return LLAMA_FLASH_ATTN_TYPE_ENABLED;
+        case flash_attention::automatic:
+            break;
     }
     return LLAMA_FLASH_ATTN_TYPE_AUTO;
 }
@@ -80,10 +83,9 @@ context::context(std::shared_ptr<const model> source, const context_options & op
         throw error(error_code::MODEL_INVALID, "the model contradicts itself, no context can be made: " + log.errors());
     }
     if (!handle_) {
-        throw error(error_code::OUT_OF_MEMORY,
-                    "cannot create a context of " + std::to_string(options_.max_sequences) + " sequences of " +
-                        std::to_string(options_.context_size) + " tokens: " + log.errors() +
-                        ". Lower contextSize or sequences");
+        throw error(error_code::OUT_OF_MEMORY, "cannot create a context of " + std::to_string(options_.max_sequences) +
+                                                   " sequences of " + std::to_string(options_.context_size) +
+                                                   " tokens: " + log.errors() + ". Lower contextSize or sequences");
     }
     threadpool_ = make_threadpool(options_.threads);
     if (threadpool_) {

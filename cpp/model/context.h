@@ -14,10 +14,10 @@ enum class flash_attention : uint8_t { automatic, off, on };
 
 struct context_options {
     int32_t max_sequences = 1;
-    int32_t context_size = 0;   ///< tokens each sequence can hold; 0: the model's training context
-    int32_t batch_size = 512;   ///< tokens per forward pass
-    int32_t threads = 0;        ///< 0: the machine's cores
-    bool unified_memory = true; ///< one memory for all sequences: best where their lengths differ
+    int32_t context_size = 0;     ///< tokens each sequence can hold; 0: the model's training context
+    int32_t batch_size = 512;     ///< tokens per forward pass
+    int32_t threads = 0;          ///< 0: the machine's cores
+    bool unified_memory = true;   ///< one memory for all sequences: best where their lengths differ
     bool float32_memory = false;  ///< keys and values in float32 instead of float16
     flash_attention attention = flash_attention::automatic;
 };
@@ -55,7 +55,8 @@ public:
     /// the memory may hold part of the batch: the caller cuts it back. Throws DECODE_FAILED, OUT_OF_MEMORY.
     decode_status decode(const std::vector<batch_token> & batch);
 
-    /// Logits [vocabulary size] of the i-th token of the last batch, which must be an output. Valid until the next decode.
+    /// Logits [vocabulary size] of the i-th token of the last batch, which must be an output. Valid until the next
+    /// decode.
     const float * logits(int32_t index) const;
 
     /// Forgets the tokens of `sequence` from `position` on. Returns false, and forgets the whole sequence, where the

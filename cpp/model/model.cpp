@@ -36,8 +36,8 @@ void check_file(const std::string & path) {
     std::array<char, 4> magic{};
     file.read(magic.data(), magic.size());
     if (file.gcount() < static_cast<std::streamsize>(magic.size()) || std::memcmp(magic.data(), "GGUF", 4) != 0) {
-        throw error(error_code::MODEL_INVALID, path + " is not a GGUF model" +
-                                                   (file.gcount() == 0 ? " (the file is empty)" : ""));
+        throw error(error_code::MODEL_INVALID,
+                    path + " is not a GGUF model" + (file.gcount() == 0 ? " (the file is empty)" : ""));
     }
 }
 

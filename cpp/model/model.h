@@ -17,16 +17,16 @@ struct model_options {
 
 /// What a loaded model is.
 struct model_info {
-    std::string architecture;   ///< "qwen3", "llama"...
-    std::string description;    ///< upstream's one-line description
+    std::string architecture;  ///< "qwen3", "llama"...
+    std::string description;   ///< upstream's one-line description
     int32_t n_layers = 0;
-    int32_t hidden_size = 0;    ///< width of the residual stream
+    int32_t hidden_size = 0;  ///< width of the residual stream
     int32_t vocabulary_size = 0;
     int32_t n_heads = 0;
     int32_t training_context = 0;
     uint64_t n_parameters = 0;
     uint64_t bytes = 0;
-    bool recurrent = false;     ///< recurrent or hybrid memory: a sequence cannot be cut back, only cleared
+    bool recurrent = false;  ///< recurrent or hybrid memory: a sequence cannot be cut back, only cleared
 };
 
 /// A loaded GGUF model. Immutable; may be used from any thread at once.

@@ -40,8 +40,7 @@ double log_sum_exp(const float * logits, int32_t count) {
 
 }  // namespace
 
-sampler::sampler(const model & source, const sampler_options & options)
-    : n_vocabulary_(source.info().vocabulary_size) {
+sampler::sampler(const model & source, const sampler_options & options) : n_vocabulary_(source.info().vocabulary_size) {
     check(options, n_vocabulary_);
     const bool penalty = options.repeat_penalty != 1.0F && options.repeat_last > 0;
     plain_greedy_ = options.temperature == 0 && !penalty && options.logit_bias.empty();

@@ -13,8 +13,7 @@ function cpu_function(const char * name) {
     if (device == nullptr) {
         return nullptr;
     }
-    return reinterpret_cast<function>(
-        ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), name));
+    return reinterpret_cast<function>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), name));
 }
 
 }  // namespace

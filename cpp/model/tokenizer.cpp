@@ -30,9 +30,9 @@ std::vector<int32_t> tokenize(const model & source, const std::string & text, co
 
 std::string token_bytes(const model & source, int32_t token, bool special) {
     if (token < 0 || token >= source.info().vocabulary_size) {
-        throw error(error_code::INVALID_ARGUMENT,
-                    "token " + std::to_string(token) + " is not in the vocabulary (0 to " +
-                        std::to_string(source.info().vocabulary_size - 1) + ")");
+        throw error(error_code::INVALID_ARGUMENT, "token " + std::to_string(token) +
+                                                      " is not in the vocabulary (0 to " +
+                                                      std::to_string(source.info().vocabulary_size - 1) + ")");
     }
     std::string bytes(32, '\0');
     const auto run = [&] {

@@ -66,9 +66,9 @@ struct direction {
 /// Nothing is kept or changed. Needs d^2 float64 and about 32 MB (mean_difference: neither). Callable from any thread.
 ///
 /// Errors: INVALID_ARGUMENT (empty or badly strided views, a score outside [-1, 1], lambda or threshold out of range, a
-/// preserve set without mode, a covariance mode with mean_difference, class means that coincide or differ only along the
-/// preserve set's shift), WIDTH_MISMATCH (numbers of scores or columns), NOT_FINITE (with row and column), EMPTY_CLASS
-/// (also a preserve mode without rows), SINGULAR_MATRIX (Sigma + lambda I is singular to within rounding),
+/// preserve set without mode, a covariance mode with mean_difference, class means that coincide or differ only along
+/// the preserve set's shift), WIDTH_MISMATCH (numbers of scores or columns), NOT_FINITE (with row and column),
+/// EMPTY_CLASS (also a preserve mode without rows), SINGULAR_MATRIX (Sigma + lambda I is singular to within rounding),
 /// OUT_OF_MEMORY, ABORTED.
 direction fit_direction(const matrix_view & features, const double * scores, std::size_t score_count,
                         const direction_options & options, const matrix_view & preserve = {},

@@ -11,6 +11,7 @@ namespace llama_steer {
 ///
 /// @param rows   [n_rows][width] float32, rows `row_stride` floats apart
 /// @param ith, nth  this call handles rows ith, ith + nth, ...
-void add_terms(float * rows, int64_t width, int64_t row_stride, const coefficients & terms, int layer, int ith, int nth);
+void add_terms(float * rows, int64_t width, int64_t row_stride, const coefficients & terms, int layer, int ith,
+               int nth);
 
 }  // namespace llama_steer

@@ -30,9 +30,9 @@ direction_set::direction_set(const float * data, int64_t width, const std::vecto
     }
     for (size_t i = 0; i < data_.size(); ++i) {
         if (!std::isfinite(data_[i])) {
-            throw error(error_code::NOT_FINITE,
-                        "the steering vector of layer " + std::to_string(layers[i / width]) + " holds " +
-                            std::to_string(data_[i]) + " at index " + std::to_string(i % width));
+            throw error(error_code::NOT_FINITE, "the steering vector of layer " + std::to_string(layers[i / width]) +
+                                                    " holds " + std::to_string(data_[i]) + " at index " +
+                                                    std::to_string(i % width));
         }
     }
 }

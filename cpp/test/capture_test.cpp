@@ -43,8 +43,8 @@ context_options options(int32_t sequences, int32_t batch = 512, bool unified = t
 }
 
 /// Rows and labels of a layer equal the reference's rows and the tokens that were fed, in order.
-void check_layer(const recording & mine, const evaluate_result & result, size_t slot, const std::vector<float> & expected,
-                 const std::vector<row_label> & labels) {
+void check_layer(const recording & mine, const evaluate_result & result, size_t slot,
+                 const std::vector<float> & expected, const std::vector<row_label> & labels) {
     const capture_labels & captured = result.captures.front();
     const std::vector<row_label> & rows = captured.is_cut[slot] ? captured.cut : captured.full;
     CHECK_EQ(rows.size(), labels.size());

@@ -71,7 +71,8 @@ outcome run(bool device) {
         std::vector<int32_t> outputs;
         for (int32_t sequence = 0; sequence < 2; ++sequence) {
             const std::vector<int32_t> tokens = step == 0 ? testbed::prompt(sequence) : std::vector<int32_t>{40 + step};
-            attached.layout().set(sequence, {positions[sequence], static_cast<int32_t>(tokens.size()), 0, step > 0, true});
+            attached.layout().set(sequence,
+                                  {positions[sequence], static_cast<int32_t>(tokens.size()), 0, step > 0, true});
             for (size_t i = 0; i < tokens.size(); ++i) {
                 const int32_t k = batch.n_tokens++;
                 batch.token[k] = tokens[i];

@@ -144,9 +144,9 @@ TEST(an_aborted_evaluation_leaves_nothing_behind) {
             work.entries.push_back(entry(sequence, long_prompt(150)).front());
         }
         std::promise<bool> done;
-        const operation_id id = mine.get().evaluate(std::move(work), [&](evaluate_result &&, std::exception_ptr failure) {
-            done.set_value(failure != nullptr);
-        });
+        const operation_id id = mine.get().evaluate(
+            std::move(work),
+            [&](evaluate_result &&, std::exception_ptr failure) { done.set_value(failure != nullptr); });
         std::this_thread::sleep_for(std::chrono::milliseconds(round));
         mine.get().cancel(id);
         const bool failed = done.get_future().get();
@@ -170,9 +170,8 @@ TEST(shutting_down_at_any_moment_answers_everything_once) {
         std::atomic<int> ends{0};
         std::atomic<int> answered{0};
         {
-            engine target(testbed::chat_model(), options(4), [&](step_events && events) {
-                ends += static_cast<int>(events.ends.size());
-            });
+            engine target(testbed::chat_model(), options(4),
+                          [&](step_events && events) { ends += static_cast<int>(events.ends.size()); });
             target.generate(endless(0));
             target.generate(endless(1));
             for (int i = 0; i < 3; ++i) {

@@ -68,7 +68,8 @@ TEST(addition_is_bit_identical_with_upstreams_control_vectors) {
     }
 
     reference::plain_context theirs(1, 512, true, "");
-    CHECK_EQ(llama_set_adapter_cvec(theirs.handle(), scaled.data(), scaled.size(), info.hidden_size, 1, info.n_layers), 0);
+    CHECK_EQ(llama_set_adapter_cvec(theirs.handle(), scaled.data(), scaled.size(), info.hidden_size, 1, info.n_layers),
+             0);
     testbed::waiting_engine mine(options(1));
     mine.steer(0, {{set, strength, token_scope::all}});
 
@@ -156,7 +157,8 @@ TEST(changing_strengths_and_directions_rebuilds_no_graph) {
     const context_statistics before = mine.get().statistics();
     constexpr int steps = 20;
     for (int step = 0; step < steps; ++step) {
-        mine.steer(0, {{testbed::directions(step % 2 == 0 ? 1 : 2), 0.1F * static_cast<float>(step), token_scope::all}});
+        mine.steer(0,
+                   {{testbed::directions(step % 2 == 0 ? 1 : 2), 0.1F * static_cast<float>(step), token_scope::all}});
         mine.evaluate(entry(0, {20 + step}, true));
     }
     // Statistics are taken between operations: one more makes sure that the last step is in them.
@@ -183,9 +185,8 @@ TEST(a_scope_acts_on_its_tokens_only) {
     const auto capture = [&](std::vector<steering_term> terms) {
         testbed::waiting_engine mine(options(1));
         std::vector<float> memory(static_cast<size_t>(width) * 64);
-        const auto target =
-            std::make_shared<tap>("l_out", std::vector<int>{2}, row_selection::all,
-                                  capture_destination{memory.data(), 64, width});
+        const auto target = std::make_shared<tap>("l_out", std::vector<int>{2}, row_selection::all,
+                                                  capture_destination{memory.data(), 64, width});
         mine.attach(target);
         mine.steer(0, std::move(terms));
         mine.evaluate(entry(0, prompt));
@@ -198,7 +199,7 @@ TEST(a_scope_acts_on_its_tokens_only) {
     for (const auto & each : cases) {
         const std::vector<float> steered = capture({{set, 2.0F, each.scope}});
         for (size_t row = 0; row <= prompt.size(); ++row) {
-            const bool acts = row == prompt.size() ? each.generated
+            const bool acts = row == prompt.size()       ? each.generated
                               : row + 1 == prompt.size() ? each.last
                                                          : each.prompt;
             // The generated token attends to steered keys of layers above 2 only, so at layer 2 it is unchanged.
@@ -230,8 +231,8 @@ TEST(several_terms_add_up_in_order) {
             sum.push_back(0.5F * first->layer(layer)[i] - second->layer(layer)[i]);
         }
     }
-    const auto summed = std::make_shared<const direction_set>(sum.data(), info.hidden_size, layers, info.n_layers,
-                                                              info.hidden_size);
+    const auto summed =
+        std::make_shared<const direction_set>(sum.data(), info.hidden_size, layers, info.n_layers, info.hidden_size);
     testbed::waiting_engine one(exact(1), testbed::exact_model());
     one.steer(0, {{summed, 1.0F, token_scope::all}});
     CHECK_NEAR(largest_difference(twice, run_alone(one, 0, 0)), 0, 1e-4);
@@ -252,7 +253,9 @@ TEST(removing_steering_restores_every_bit) {
 
 TEST(direction_sets_refuse_what_does_not_fit) {
     const std::vector<float> data(256, 0.5F);
-    const auto make = [&](int64_t width, std::vector<int> layers) { direction_set(data.data(), width, layers, 8, 128); };
+    const auto make = [&](int64_t width, std::vector<int> layers) {
+        direction_set(data.data(), width, layers, 8, 128);
+    };
     CHECK_THROWS_CODE(make(64, {1}), error_code::WIDTH_MISMATCH);
     CHECK_THROWS_CODE(make(128, {8}), error_code::LAYER_OUT_OF_RANGE);
     CHECK_THROWS_CODE(make(128, {-1}), error_code::LAYER_OUT_OF_RANGE);

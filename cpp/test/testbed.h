@@ -34,9 +34,9 @@ inline std::shared_ptr<const model> chat_model() {
 inline std::shared_ptr<const model> exact_model() {
     static const std::shared_ptr<const model> loaded = [] {
         init_backend("");
-        const std::string file =
-            (std::filesystem::temp_directory_path() / ("llama-steer-" + std::to_string(std::random_device{}()) + ".gguf"))
-                .string();
+        const std::string file = (std::filesystem::temp_directory_path() /
+                                  ("llama-steer-" + std::to_string(std::random_device{}()) + ".gguf"))
+                                     .string();
         llama_model_quantize_params params = llama_model_quantize_default_params();
         params.ftype = LLAMA_FTYPE_ALL_F32;
         params.allow_requantize = true;
@@ -59,7 +59,8 @@ inline std::vector<int32_t> prompt(int index) {
         "Who?",
         "What is the name of the oldest tower in the north of the country, and how high is it?",
     };
-    const std::string text = std::string("<|im_start|>user\n") + questions[index % 4] + "<|im_end|>\n<|im_start|>assistant\n";
+    const std::string text =
+        std::string("<|im_start|>user\n") + questions[index % 4] + "<|im_end|>\n<|im_start|>assistant\n";
     return tokenize(*chat_model(), text, {false, true});
 }
 
@@ -88,7 +89,8 @@ inline std::shared_ptr<const direction_set> directions(uint64_t seed, std::vecto
     for (float & value : data) {
         value = 0.05F * random();
     }
-    return std::make_shared<const direction_set>(data.data(), info.hidden_size, layers, info.n_layers, info.hidden_size);
+    return std::make_shared<const direction_set>(data.data(), info.hidden_size, layers, info.n_layers,
+                                                 info.hidden_size);
 }
 
 /// An engine whose calls wait for their result.
