@@ -54,8 +54,6 @@ Napi::Value error_codes(const Napi::CallbackInfo & info) {
     return table;
 }
 
-Napi::Value devices(const Napi::CallbackInfo & info) { return Napi::String::New(info.Env(), device_names()); }
-
 Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     auto * self = new instance(env);
     env.SetInstanceData(self);
@@ -66,7 +64,6 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     exports.Set("initialize", Napi::Function::New(env, initialize));
     exports.Set("shutdown", Napi::Function::New(env, shutdown));
     exports.Set("errorCodes", Napi::Function::New(env, error_codes));
-    exports.Set("devices", Napi::Function::New(env, devices));
     exports.Set("loadModel", Napi::Function::New(env, model_wrap::load));
     exports.Set("fitDirections", Napi::Function::New(env, fit_directions));
     exports.Set("ridgeBackend", Napi::Function::New(env, ridge_backend));

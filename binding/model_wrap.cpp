@@ -71,7 +71,14 @@ model_wrap::model_wrap(const Napi::CallbackInfo & info) : ObjectWrap(info) {
     Napi::MemoryManagement::AdjustExternalMemory(info.Env(), static_cast<int64_t>(model_->info().bytes));
 }
 
-model_wrap::~model_wrap() = default;
+void model_wrap::Finalize(Napi::Env env) { release(env); }
+
+void model_wrap::release(Napi::Env env) {
+    if (model_) {
+        Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<int64_t>(model_->info().bytes));
+        model_.reset();
+    }
+}
 
 const std::shared_ptr<const model> & model_wrap::get() const {
     if (!model_) {
@@ -148,10 +155,7 @@ Napi::Value model_wrap::create_context(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value model_wrap::dispose(const Napi::CallbackInfo & info) {
-    if (model_) {
-        Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -static_cast<int64_t>(model_->info().bytes));
-        model_.reset();
-    }
+    release(info.Env());
     return info.Env().Undefined();
 }
 

@@ -19,7 +19,8 @@ public:
     static Napi::Value load(const Napi::CallbackInfo & info);
 
     explicit model_wrap(const Napi::CallbackInfo & info);
-    ~model_wrap() override;
+    /// Takes the model's bytes off the collector's account where it was not disposed.
+    void Finalize(Napi::Env env) override;
 
     /// The model; throws DISPOSED.
     const std::shared_ptr<const model> & get() const;
@@ -33,6 +34,7 @@ private:
     Napi::Value create_directions(const Napi::CallbackInfo & info);
     Napi::Value create_context(const Napi::CallbackInfo & info);
     Napi::Value dispose(const Napi::CallbackInfo & info);
+    void release(Napi::Env env);
 
     std::shared_ptr<const model> model_;
 };

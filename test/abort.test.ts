@@ -15,6 +15,7 @@ test("a signal that is aborted already keeps everything from starting", async (t
     const sequence = context.sequence();
     const calls = [
         () => loadModel(chatModelPath, { signal }),
+        () => context.model.createContext({ signal }),
         () => sequence.evaluate(Int32Array.of(1), { signal }),
         () => sequence.generate(prompt, { signal }).result(),
         () => fitDirection({ ...problem(2, 8), signal }),
@@ -31,6 +32,18 @@ test("a signal that is aborted already keeps everything from starting", async (t
     t.is(sequence.position, 0);
     t.is(context.statistics.decodes, 0);
     await context.dispose();
+});
+
+test("a context whose signal aborts while it is made is given back", async (t) => {
+    const model = await loadModel(chatModelPath);
+    const controller = new AbortController();
+    const making = model.createContext({ sequences: 8, signal: controller.signal });
+    controller.abort(reason);
+    const error = await expectCode(t, "ABORTED", () => making);
+    t.is(error?.cause, reason);
+    const context = await model.createContext();
+    t.is((await context.sequence().generate(prompt, { maxTokens: 2 }).result()).tokens.length, 2);
+    await model.dispose();
 });
 
 test("loading stops when its signal aborts", async (t) => {

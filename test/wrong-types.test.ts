@@ -74,6 +74,7 @@ async function cases(): Promise<Case[]> {
         ["threads", isCount, (threads) => model.createContext({ threads })],
         ["unifiedMemory", isBoolean, (unifiedMemory) => model.createContext({ unifiedMemory })],
         ["memoryType", never, (memoryType) => model.createContext({ memoryType })],
+        ["createContext signal", isSignal, (signal) => model.createContext({ signal })],
         ["flashAttention", isBoolean, (flashAttention) => model.createContext({ flashAttention })],
 
         ["encode text", isString, (wrong) => tokenizer.encode(wrong)],

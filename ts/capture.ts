@@ -23,8 +23,8 @@ export interface CaptureOptions {
      */
     capacity?: number;
     /**
-     * Memory to write to instead of our own: [layers][capacity][width] floats, from its beginning. Shared memory can be read by other
-     * threads; an ArrayBuffer cannot be transferred any more once it was lent.
+     * Memory to write to instead of our own: [layers][capacity][width] floats, from its beginning. Shared memory can be
+     * read by other threads; an ArrayBuffer cannot be transferred any more once it was lent.
      */
     into?: Float32Array;
 }

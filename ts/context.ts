@@ -89,13 +89,9 @@ export class Context {
     readonly options: Readonly<Required<Omit<ContextOptions, "flashAttention">>>;
 
     /** @internal */
-    static async create(
-        model: Model,
-        options: ContextOptions,
-        start: (settings: object, onStep: NativeStepListener) => Promise<NativeContext>,
-    ): Promise<Context> {
+    static async create(model: Model, start: (onStep: NativeStepListener) => Promise<NativeContext>): Promise<Context> {
         const hub = new GenerationHub();
-        return new Context(model, await start(options, hub.onStep), hub);
+        return new Context(model, await start(hub.onStep), hub);
     }
 
     private constructor(model: Model, native: NativeContext, hub: GenerationHub) {

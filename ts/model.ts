@@ -1,8 +1,8 @@
 import { type ChatMessage, ChatTemplate, type ChatTemplateOptions } from "./chat-template.js";
 import { checkBoolean, checkObject, checkString } from "./check.js";
 import { Context, type ContextOptions } from "./context.js";
-import type { NativeContext, NativeDirections, NativeModel, NativeStepListener } from "./native.js";
-import { runTask } from "./run-task.js";
+import type { NativeDirections, NativeModel } from "./native.js";
+import { abortError, runTask } from "./run-task.js";
 import { SteerError } from "./steer-error.js";
 import type { SteeringVector } from "./steering-vector.js";
 import { Tokenizer } from "./tokenizer.js";
@@ -100,21 +100,24 @@ export class Model {
     /**
      * Makes a context: memory for sequences, and a native thread that runs them.
      *
-     * @throws SteerError OUT_OF_MEMORY, INVALID_ARGUMENT, DISPOSED
+     * @throws SteerError OUT_OF_MEMORY, MODEL_INVALID, ABORTED, INVALID_ARGUMENT, DISPOSED
      */
-    async createContext(options: ContextOptions = {}): Promise<Context> {
+    async createContext(options: ContextOptions & { signal?: AbortSignal } = {}): Promise<Context> {
         checkObject(options, "options");
-        const context = await Context.create(this, options, (settings, onStep) => this.#start(settings, onStep));
+        const { signal, ...settings } = options;
+        const context = await Context.create(this, (onStep) =>
+            runTask(() => this.#native.createContext(settings, onStep), signal),
+        );
+        if (signal?.aborted) {
+            await context.dispose();
+            throw abortError(signal);
+        }
         if (this.#disposed !== undefined) {
             await context.dispose();
             throw new SteerError("DISPOSED", "the model was disposed while the context was being made");
         }
         this.#contexts.add(context);
         return context;
-    }
-
-    #start(settings: object, onStep: NativeStepListener): Promise<NativeContext> {
-        return runTask(() => this.#native.createContext(settings, onStep));
     }
 
     /** @internal The vector in native memory, checked against this model once. */

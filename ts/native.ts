@@ -127,7 +127,6 @@ interface Native {
     initialize(errorClass: typeof SteerError, directory: string): void;
     shutdown(): void;
     errorCodes(): [code: string, meaning: string][];
-    devices(): string;
     loadModel(
         path: string,
         options: object,

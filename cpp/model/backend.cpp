@@ -20,12 +20,4 @@ void init_backend(const std::string & directory) {
     });
 }
 
-std::string device_names() {
-    std::string names;
-    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
-        names += (i == 0 ? "" : ", ") + std::string(ggml_backend_dev_name(ggml_backend_dev_get(i)));
-    }
-    return names;
-}
-
 }  // namespace llama_steer

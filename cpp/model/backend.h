@@ -8,7 +8,4 @@ namespace llama_steer {
 /// of the addon in a prebuilt package); empty where they are linked in. Thread-safe; the first call decides.
 void init_backend(const std::string & directory);
 
-/// Names of the compute devices that ggml has, e.g. "CPU", "CUDA0", joined by ", ".
-std::string device_names();
-
 }  // namespace llama_steer
