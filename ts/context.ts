@@ -139,10 +139,14 @@ export class Context {
         const logits = logitsMemory(options.into, wanted * width);
         const memories = [...this.#captures.values()].map((capture) => capture.data);
         lease(logits);
-        const result = await runTask(
+        const evaluating = runTask(
             () => this.#native.evaluate(nativeEntries, wanted === 0 ? undefined : logits, memories),
             options.signal,
-        ).finally(() => release(logits));
+        );
+        for (const { sequence } of entries) {
+            sequence.follow(evaluating);
+        }
+        const result = await evaluating.finally(() => release(logits));
         for (const labels of result.captures) {
             this.#captures.get(labels.id)?.receive(labels);
         }
@@ -170,7 +174,7 @@ export class Context {
             }
             return {
                 sequence: sequence.id,
-                tokens: typeof tokens === "string" ? this.model.encodePrompt(tokens, sequence.position === 0) : tokens,
+                tokens: typeof tokens === "string" ? this.model.encodePrompt(tokens, sequence.empty) : tokens,
                 generated: kind === "generated",
                 endsPrompt: kind === "prompt",
                 logits: logitsRows.indexOf(logits),
@@ -211,7 +215,10 @@ export class Context {
     /** @internal */
     startGeneration(sequence: Sequence, prompt: Int32Array, options: GenerationOptions): Generation {
         this.#check();
-        return new Generation(this.model.tokenizer, this.#native, this.#hub, sequence.id, prompt, options);
+        const { tokenizer } = this.model;
+        return new Generation(tokenizer, this.#native, this.#hub, sequence.id, prompt, options, () =>
+            sequence.recount(),
+        );
     }
 
     /** @internal */

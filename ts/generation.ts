@@ -61,6 +61,7 @@ export class Generation implements AsyncIterable<GeneratedToken> {
     readonly #native: NativeContext;
     readonly #signal: AbortSignal | undefined;
     readonly #id: number = 0;
+    readonly #onFailure: () => void;
     readonly #onAbort = (): void => this.#native.cancel(this.#id);
     #end: NativeGenerationEnd | undefined;
     #wake: (() => void) | undefined;
@@ -74,14 +75,17 @@ export class Generation implements AsyncIterable<GeneratedToken> {
         sequence: number,
         prompt: Int32Array,
         options: GenerationOptions,
+        onFailure: () => void,
     ) {
         const { signal, logitBias, stopTokens, ...rest } = options;
         checkSignal(signal);
         this.#tokenizer = tokenizer;
         this.#native = native;
         this.#signal = signal;
+        this.#onFailure = onFailure;
         if (signal?.aborted) {
             this.#end = { generation: 0, reason: "stop", failure: abortError(signal) };
+            queueMicrotask(onFailure);
             return;
         }
         const settings = { maxTokens: 256, ...definedOnly(rest), ...biasArrays(logitBias), ...stopArray(stopTokens) };
@@ -110,6 +114,9 @@ export class Generation implements AsyncIterable<GeneratedToken> {
             end.failure = abortError(this.#signal, "the generation was aborted");
         }
         this.#end = end;
+        if (end.failure !== undefined) {
+            this.#onFailure();
+        }
         this.#wake?.();
     }
 

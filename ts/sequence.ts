@@ -16,6 +16,7 @@ export class Sequence {
     #steering: Steering[] = [];
     #running: Generation[] = [];
     #disposed: Promise<void> | undefined;
+    #empty = true;
 
     readonly context: Context;
     /** Its number in the context, which labels of captured rows carry. */
@@ -44,8 +45,9 @@ export class Sequence {
     generate(prompt: string | readonly ChatMessage[] | Int32Array, options: GenerationOptions = {}): Generation {
         this.checkUsable();
         checkGenerationOptions(options);
-        const tokens = this.context.model.encodePrompt(prompt, this.position === 0);
+        const tokens = this.context.model.encodePrompt(prompt, this.#empty);
         const generation = this.context.startGeneration(this, tokens, options);
+        this.#empty = false;
         this.#running = [...this.#running.filter((each) => !each.ended), generation];
         return generation;
     }
@@ -116,12 +118,33 @@ export class Sequence {
      */
     truncate(position: number): Promise<void> {
         this.checkUsable();
-        return this.#native.truncate(this.id, position);
+        const cut = this.#native.truncate(this.id, position);
+        this.#empty = this.#empty || position === 0;
+        cut.catch(() => this.recount());
+        return cut;
     }
 
     /** Forgets all tokens; steering stays. */
     clear(): Promise<void> {
         return this.truncate(0);
+    }
+
+    /** @internal Whether the next token will be its first, when all that was called before has run. */
+    get empty(): boolean {
+        return this.#empty;
+    }
+
+    /** @internal Tokens were asked to be appended. */
+    follow(appending: Promise<unknown>): void {
+        this.#empty = false;
+        appending.catch(() => this.recount());
+    }
+
+    /** @internal Something failed: what the sequence holds is no longer known from the calls. */
+    recount(): void {
+        if (this.#disposed === undefined && !this.context.disposed) {
+            this.#empty = this.#native.position(this.id) === 0;
+        }
     }
 
     /** @internal */
