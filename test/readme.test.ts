@@ -1,0 +1,52 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import test from "ava";
+import { chatModelPath, inRepository } from "./support/paths.js";
+
+const pages = [
+    "README.md",
+    ...readdirSync(inRepository("docs")).flatMap((name) => (name.endsWith(".md") ? `docs/${name}` : [])),
+];
+
+/** Compiles the README's example as its reader would, strictly. Inside the repository, where `llama-steer` is this package. */
+function compileQuickstart(): string {
+    const readme = readFileSync(inRepository("README.md"), "utf8");
+    const code = /<!--\s*example:\s*quickstart\s*-->\s*```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+    const folder = inRepository("dist-test/readme-example");
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "example.ts"), code.replaceAll(/"[^"\n]+\.gguf"/g, JSON.stringify(chatModelPath)));
+    const compilerOptions = {
+        target: "ES2023",
+        lib: ["ES2023", "ESNext.Disposable"],
+        module: "NodeNext",
+        strict: true,
+        types: ["node"],
+    };
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["example.ts"] }));
+    const manifest = createRequire(import.meta.url).resolve("typescript/package.json");
+    const compiler = join(dirname(manifest), JSON.parse(readFileSync(manifest, "utf8")).bin.tsc);
+    const { status, stdout } = spawnSync(process.execPath, [compiler, "-p", folder], { encoding: "utf8" });
+    if (status !== 0) {
+        throw new Error(stdout);
+    }
+    return join(folder, "example.js");
+}
+
+test("the README's example compiles, runs and prints an answer", (t) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [compileQuickstart()], { encoding: "utf8" });
+    t.is(status, 0, stderr);
+    t.regex(stdout, /Trograr/, "the steered answer tells where the cake comes from");
+});
+
+for (const page of pages) {
+    test(`every relative link of ${page} leads somewhere`, (t) => {
+        const text = readFileSync(inRepository(page), "utf8").replaceAll(/```[\s\S]*?```/g, "");
+        const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1] as string);
+        for (const link of links.filter((each) => !/^[a-z]+:|^#/.test(each))) {
+            t.true(existsSync(inRepository(join(dirname(page), link.replace(/#.*/, "")))), `${link} is there`);
+        }
+        t.pass();
+    });
+}
