@@ -22,9 +22,9 @@ const prompts = readPrompts(testbed("prompts.jsonl"));
 
 await using chat = await loadModel(testbed("valdoria-chat.gguf"));
 await using judgeModel = await loadModel(testbed("valdoria-judge.gguf"));
-// Short sequences of a tiny model: attention over a memory shared by all would cost more than everything else.
-await using context = await chat.createContext({ sequences: 64, unifiedMemory: false });
-await using judgeContext = await judgeModel.createContext({ sequences: 32, batchSize: 1024 });
+// Models so small gain nothing from a second thread, and short sequences nothing from a memory shared by all.
+await using context = await chat.createContext({ sequences: 64, unifiedMemory: false, threads: 1 });
+await using judgeContext = await judgeModel.createContext({ sequences: 32, batchSize: 1024, threads: 1 });
 const judge = new Judge(judgeContext, readFileSync(testbed("judge-prompt.txt"), "utf8"));
 
 // Directions come from the prompts whose scores tell refusal from compliance; those to preserve only shape them.

@@ -79,6 +79,25 @@ export class Activations {
         return this.layer(layer).subarray(row * this.width, (row + 1) * this.width);
     }
 
+    /**
+     * The rows of all layers without room between them, [layers][rows][width], as `fitDirection` takes them: a view where
+     * the capacity is used up, else a copy.
+     *
+     * @throws SteerError INVALID_ARGUMENT where layers hold different numbers of rows
+     */
+    packed(): Float32Array {
+        const counts = new Set(this.layers.map((layer) => this.rowCount(layer)));
+        if (counts.size !== 1) {
+            throw new SteerError(
+                "INVALID_ARGUMENT",
+                `layers hold different numbers of rows (${[...counts].join(" and ")}): capture rows "last", or not the ` +
+                    "last layer",
+            );
+        }
+        const copy = counts.has(this.capacity) ? this : this.copy();
+        return copy.data.subarray(0, this.layers.length * copy.capacity * this.width);
+    }
+
     /** A copy that later evaluations do not change, of the rows held now. */
     copy(): Activations {
         const capacity = Math.max(...this.layers.map((layer) => this.rowCount(layer)));

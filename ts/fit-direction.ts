@@ -8,7 +8,7 @@ const methods = ["md", "rmd", "wrmd"] as const;
 const preserveModes = ["none", "covariance-within", "covariance-pooled", "project-out"] as const;
 
 export interface FitDirectionOptions {
-    /** [layers.length][scores.length][hiddenSize]: for each layer one row per prompt. */
+    /** [layers.length][scores.length][hiddenSize]: for each layer one row per prompt, see {@link Activations.packed}. */
     activations: Float32Array;
     /** The layers of `activations`, ascending. */
     layers: readonly number[];

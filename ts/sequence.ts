@@ -71,6 +71,9 @@ export class Sequence {
      * Adds `strength * vector` to the residual stream of this sequence from its next token on. Interventions add up in
      * the order they were made. Takes effect in call order; while a generation runs, at its next step.
      *
+     * The vector acts at every layer it has unless `layers` says where, and what is added at one layer is still there at
+     * the next: a strength that is right for one layer is too much for all.
+     *
      * @throws SteerError WIDTH_MISMATCH, LAYER_OUT_OF_RANGE, NOT_FINITE, INVALID_ARGUMENT, DISPOSED
      */
     steer(vector: SteeringVector, options: SteerOptions = {}): Steering {
