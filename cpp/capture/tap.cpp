@@ -12,6 +12,7 @@ tap::tap(std::string node_name, std::vector<int> layers, row_selection selection
 void tap::begin_batch() {
     full_labels_.clear();
     cut_labels_.clear();
+    cut_.assign(cut_.size(), false);
 }
 
 void tap::append(const std::vector<row_label> & full, const std::vector<row_label> & cut) {

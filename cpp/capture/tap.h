@@ -52,8 +52,10 @@ public:
     void begin_batch();
     /// Appends the labels of a micro-batch: of all selected rows, and of those that survive the last block's cut.
     void append(const std::vector<row_label> & full, const std::vector<row_label> & cut);
-    /// Whether layer `slot` computes output rows only.
-    void set_cut(size_t slot, bool cut) { cut_[slot] = cut; }
+    /// Says that layer `slot` computes output rows only. Where all rows of a micro-batch are outputs that does not
+    /// show, and does not matter: both lists then grow by the same labels. So it holds for the whole batch once it has
+    /// shown.
+    void mark_cut(size_t slot) { cut_[slot] = true; }
     bool is_cut(size_t slot) const { return cut_[slot]; }
 
 private:

@@ -115,7 +115,7 @@ private:
                 next.add(entry.sequence, {position, count, carried, entry.generated, entry.ends_prompt && complete},
                          entry.tokens.data() + token_);
             const int32_t last = first + count - 1;
-            if (needs_last_ && complete) {
+            if (needs_last_ && complete && (entry.generated || entry.ends_prompt)) {
                 next.want_logits(last);
             }
             const int32_t own = first + std::max(0, entry.carried - static_cast<int32_t>(token_));

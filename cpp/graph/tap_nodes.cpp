@@ -50,7 +50,9 @@ tap_nodes::tap_nodes(std::shared_ptr<tap> target, const built_graph & graph, gra
         }
         ggml_tensor * read = editor.read_instead_of(site);
         const bool cut = site->ne[1] != graph.batch.n_tokens;
-        target_->set_cut(slot, cut);
+        if (cut) {
+            cut_slots_.push_back(slot);
+        }
         if ((cut ? n_cut_ : n_full_) == 0) {
             continue;
         }
@@ -58,13 +60,13 @@ tap_nodes::tap_nodes(std::shared_ptr<tap> target, const built_graph & graph, gra
         if (target_->selection() == row_selection::last) {
             ggml_tensor * rows = ggml_get_rows(graph.context, read, row_indices(graph, cut));
             editor.insert_after(site, rows);
-            place(rows, slot, cut);
+            place(rows, slot);
         } else if (shares_memory(read, site) && is_movable(site) && graph.layer_on_host(graph.model, layer)) {
-            place(site, slot, cut);
+            place(site, slot);
         } else {
             ggml_tensor * copy = ggml_cont(graph.context, read);
             editor.insert_after(site, copy);
-            place(copy, slot, cut);
+            place(copy, slot);
         }
     }
 }
@@ -79,10 +81,10 @@ ggml_tensor * tap_nodes::row_indices(const built_graph & graph, bool cut) {
     return indices;
 }
 
-void tap_nodes::place(ggml_tensor * tensor, size_t slot, bool cut) {
+void tap_nodes::place(ggml_tensor * tensor, size_t slot) {
     tensor->buffer = buffer_.get();
     tensor->data = target_->row(slot, 0);
-    placed_.push_back({tensor, slot, cut, {}});
+    placed_.push_back({tensor, slot, {}});
 }
 
 void tap_nodes::finish(const graph_editor & editor) {
@@ -92,6 +94,9 @@ void tap_nodes::finish(const graph_editor & editor) {
 }
 
 void tap_nodes::set(const micro_batch & batch, const batch_layout & layout) {
+    for (const size_t slot : cut_slots_) {
+        target_->mark_cut(slot);
+    }
     for (placed & node : placed_) {
         move(node);
     }

@@ -35,17 +35,17 @@ private:
     struct placed {
         ggml_tensor * tensor;
         size_t slot;
-        bool cut;
         std::vector<ggml_tensor *> views;
     };
 
-    void place(ggml_tensor * tensor, size_t slot, bool cut);
+    void place(ggml_tensor * tensor, size_t slot);
     void move(placed & node);
     ggml_tensor * row_indices(const built_graph & graph, bool cut);
 
     std::shared_ptr<tap> target_;
     ggml_backend_buffer_ptr buffer_;
     std::vector<placed> placed_;
+    std::vector<size_t> cut_slots_;           ///< captured layers that compute fewer rows than the micro-batch has
     std::array<ggml_tensor *, 2> indices_{};  ///< row indices of a gather: among all rows, among output rows
     selected_rows rows_;
     size_t n_full_;  ///< selected rows that the graph was built for

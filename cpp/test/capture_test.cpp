@@ -266,4 +266,45 @@ TEST(capture_all_rows_of_one_sequence_is_bit_identical) { compare_all_rows(1, 51
 TEST(capture_all_rows_with_all_outputs_is_bit_identical) { compare_all_rows(2, 512, true); }
 TEST(capture_of_several_sequences_is_bit_identical) { compare_all_rows(8, 512, false); }
 TEST(capture_over_several_passes_is_bit_identical) { compare_all_rows(4, 32, false); }
+/// The last pass has output rows only, so that nothing shows there that the last block computes no others.
+TEST(capture_over_passes_with_and_without_other_rows_is_labelled_right) {
+    testbed::waiting_engine mine(options(1, 16));
+    reference::plain_context theirs(1, 16);
+    const recording all(row_selection::all, 64);
+    const recording last(row_selection::last, 4);
+    mine.attach(all.target);
+    mine.attach(last.target);
+    evaluate_entry entry;
+    entry.tokens = testbed::prompt(1);
+    const std::vector<int32_t> more = testbed::prompt(0);
+    entry.tokens.insert(entry.tokens.end(), more.begin(), more.end());
+    entry.tokens.resize(33);
+    for (int round = 0; round < 2; ++round) {  // the second time in reused graphs
+        const evaluate_result result = mine.evaluate({entry});
+        std::map<int, std::vector<float>> expected;
+        std::vector<row_label> full;
+        for (int32_t begin = 0; begin < 33; begin += 16) {
+            std::vector<reference::token> tokens;
+            for (int32_t i = begin; i < std::min(begin + 16, 33); ++i) {
+                tokens.push_back({entry.tokens[static_cast<size_t>(i)], i + 33 * round, 0, i == 32});
+                full.push_back({0, i + 33 * round, entry.tokens[static_cast<size_t>(i)]});
+            }
+            theirs.decode(tokens);
+            for (const int layer : all_layers()) {
+                expected[layer].insert(expected[layer].end(), theirs.rows(layer).begin(), theirs.rows(layer).end());
+            }
+        }
+        const std::vector<row_label> cut{full.back()};
+        for (const int layer : all_layers()) {
+            const bool is_last = layer == all_layers().back();
+            check_layer(all, result, static_cast<size_t>(layer), expected[layer], is_last ? cut : full);
+            const float * row = last.target->row(static_cast<size_t>(layer), 0);
+            const float * same = all.target->row(static_cast<size_t>(layer), is_last ? 0 : 32);
+            CHECK(std::memcmp(row, same, static_cast<size_t>(all.width) * sizeof(float)) == 0);
+        }
+        CHECK_EQ(result.captures[1].full.size(), 1U);
+        CHECK_EQ(result.captures[1].cut.size(), 1U);
+    }
+}
+
 TEST(capture_with_two_threads_is_bit_identical) { compare_all_rows(3, 512, false, 2); }
