@@ -170,6 +170,8 @@ test("data that cannot be fitted is refused with its code", async (t) => {
     const all = (value: number): Float32Array => new Float32Array(scores.length).fill(value);
 
     await expectCode(t, "EMPTY_CLASS", () => fitDirection({ ...options, scores: all(1) }));
+    const numbered = { ...options, layers: options.layers.map((_, i) => 5 + 2 * i) };
+    await expectCode(t, "EMPTY_CLASS", () => fitDirection({ ...numbered, scores: all(1) }), /^layer 5: /);
     await expectCode(t, "EMPTY_CLASS", () => fitDirection({ ...options, scores: all(-1) }));
     await expectCode(t, "EMPTY_CLASS", () => fitDirection({ ...options, scores: all(0) }));
     await expectCode(t, "EMPTY_CLASS", () => fitDirection({ ...options, threshold: 0.99 }));

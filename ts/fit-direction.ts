@@ -98,7 +98,10 @@ export async function fitDirection(options: FitDirectionOptions): Promise<Direct
         lambda,
         threshold,
     };
-    const fit = await runTask(() => native.fitDirections(settings, options.onProgress), options.signal);
+    const fitting = runTask(() => native.fitDirections(settings, options.onProgress), options.signal);
+    const fit = await fitting.catch((error: unknown) => {
+        throw withLayerNumber(error, layers);
+    });
     if (fit.notice !== "") {
         process.emitWarning(fit.notice, "LlamaSteerNotice");
     }
@@ -106,6 +109,15 @@ export async function fitDirection(options: FitDirectionOptions): Promise<Direct
         vector: new SteeringVector(layers, fit.directions),
         layers: fit.layers.map((each, i) => ({ layer: layers[i] as number, ...each })),
     };
+}
+
+/** The solver counts the layers it is given; people know them by their numbers in the model. */
+function withLayerNumber(error: unknown, layers: readonly number[]): unknown {
+    if (!(error instanceof SteerError)) {
+        return error;
+    }
+    const message = error.message.replace(/^layer (\d+)/, (_, slot) => `layer ${layers[Number(slot)]}`);
+    return message === error.message ? error : new SteerError(error.code, message, { cause: error.cause });
 }
 
 function defaultPreserveMode(given: boolean, method: string): (typeof preserveModes)[number] {
