@@ -291,13 +291,12 @@ void context_wrap::deliver(Napi::Env env, const step_events & events) {
 }
 
 Napi::Value context_wrap::set_steering(const Napi::CallbackInfo & info) {
-    const Napi::Env env = info.Env();
-    return guarded(env, [&]() -> Napi::Value {
+    return guarded(info.Env(), [&]() -> Napi::Value {
         const int32_t sequence = sequence_argument(info[0]);
         std::shared_ptr<const steering_list> list = steering_argument(info[1]);
-        const dispatcher::ticket id = instance::of(env).events.begin(env, {info.This()});
-        engine_->set_steering(sequence, std::move(list), settle(id, env));
-        return instance::of(env).events.promise(id);
+        // Callers set strengths at every step: nothing waits for it, and only a disposed context can refuse it.
+        get().set_steering(sequence, std::move(list), [](const std::exception_ptr &) {});
+        return info.Env().Undefined();
     });
 }
 

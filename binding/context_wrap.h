@@ -11,7 +11,7 @@
 namespace llama_steer {
 
 /// `NativeContext`: an engine and its thread. Made by `NativeModel.createContext(options, onStep)` only. Methods that
-/// start work return { promise, cancel() } or a promise; they run in call order.
+/// start work return { promise, cancel() } or a promise (setSteering nothing); they run in call order.
 class context_wrap : public Napi::ObjectWrap<context_wrap> {
 public:
     static Napi::Function define(Napi::Env env);

@@ -98,7 +98,7 @@ export interface NativeContext {
     ): NativeTask<NativeEvaluation>;
     generate(sequence: number, prompt: Int32Array, options: object): number;
     cancel(generation: number): void;
-    setSteering(sequence: number, list: object[]): Promise<void>;
+    setSteering(sequence: number, list: object[]): void;
     truncate(sequence: number, position: number): Promise<void>;
     attach(site: string, layers: Int32Array, rows: number, into: Float32Array): number;
     detach(capture: number, into: Float32Array): Promise<void>;

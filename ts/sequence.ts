@@ -98,8 +98,7 @@ export class Sequence {
         this.checkUsable();
         this.#steering = this.#steering.filter((each) => each !== removed);
         const list = this.#steering.map((each) => each.toNative());
-        // It can only fail because the context is disposed, which whatever comes next reports.
-        this.#native.setSteering(this.id, list).catch(() => {});
+        this.#native.setSteering(this.id, list);
     }
 
     /** The interventions in force, in order. */
@@ -173,8 +172,9 @@ export class Sequence {
         await Promise.all(this.#running.map((each) => each.abort()));
         this.#steering = [];
         if (!this.context.disposed) {
-            // Both can only fail because the context is being disposed, which frees the sequence as well.
-            await Promise.allSettled([this.#native.truncate(this.id, 0), this.#native.setSteering(this.id, [])]);
+            this.#native.setSteering(this.id, []);
+            // It can only fail because the context is being disposed, which frees the sequence as well.
+            await this.#native.truncate(this.id, 0).catch(() => {});
         }
         this.context.release(this);
     }
