@@ -124,9 +124,7 @@ Napi::Value fit_directions(const Napi::CallbackInfo & info) {
     return guarded(env, [&]() -> Napi::Value {
         const Napi::Object options = object_argument(info[0], "options");
         std::shared_ptr<fit_job> job = job_of(options);
-        if (!info[1].IsUndefined() && !info[1].IsFunction()) {
-            throw_wrong_type("onProgress", "a function");
-        }
+        check_progress(info[1]);
 
         instance & self = instance::of(env);
         const dispatcher::ticket id =
@@ -137,13 +135,7 @@ Napi::Value fit_directions(const Napi::CallbackInfo & info) {
             progress.aborted = [cancelled] { return cancelled->load(); };
             size_t finished = 0;
             progress.finished = [&](size_t) {
-                const double fraction = static_cast<double>(++finished) / static_cast<double>(job->layers);
-                self.events.post([&self, id, fraction](Napi::Env current) {
-                    const Napi::Value report = self.events.kept(current, id, 0);
-                    if (report.IsFunction()) {
-                        report.As<Napi::Function>().Call({Napi::Number::New(current, fraction)});
-                    }
-                });
+                report_progress(self, id, static_cast<double>(++finished) / static_cast<double>(job->layers));
             };
             auto fitted = std::make_shared<std::vector<ridge::direction>>(run(*job, progress));
             return [fitted](Napi::Env current) { return result_of(current, *fitted); };

@@ -35,20 +35,13 @@ Napi::Value model_wrap::load(const Napi::CallbackInfo & info) {
         settings.gpu_layers = optional_property(
             options, "gpuLayers", settings.gpu_layers,
             [](const Napi::Value & value) { return integer_argument(value, "gpuLayers", -1, 1 << 20); });
-        if (!info[2].IsUndefined() && !info[2].IsFunction()) {
-            throw_wrong_type("onProgress", "a function");
-        }
+        check_progress(info[2]);
 
         instance & self = instance::of(env);
         const dispatcher::ticket id = self.events.begin(env, {info[2]});
         auto cancelled = std::make_shared<std::atomic<bool>>(false);
         settings.progress = [&self, id, cancelled](float fraction) {
-            self.events.post([&self, id, fraction](Napi::Env current) {
-                const Napi::Value report = self.events.kept(current, id, 0);
-                if (report.IsFunction()) {
-                    report.As<Napi::Function>().Call({Napi::Number::New(current, fraction)});
-                }
-            });
+            report_progress(self, id, static_cast<double>(fraction));
             return !cancelled->load();
         };
         self.run_in_background(id, cancelled, [path, settings]() -> instance::finisher {

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { LayerFit } from "./fit-direction.js";
 import { SteerError } from "./steer-error.js";
 
 /** What every cancellable native call returns. */
@@ -107,18 +108,7 @@ export interface NativeContext {
 
 export interface NativeFit {
     directions: Float32Array;
-    layers: {
-        gap: number;
-        lambda: number;
-        condition: number;
-        auc: number;
-        cohensD: number;
-        correlation: number;
-        refusing: number;
-        complying: number;
-        neutral: number;
-        preserved: number;
-    }[];
+    layers: Omit<LayerFit, "layer">[];
     /** What users should be told about the linear algebra in use, once in a process. */
     notice: string;
 }
