@@ -10,18 +10,6 @@
 
 namespace llama_steer {
 
-namespace {
-
-bool float32_memory_argument(const Napi::Value & value) {
-    const std::string type = string_argument(value, "memoryType");
-    if (type != "f16" && type != "f32") {
-        throw_wrong_type("memoryType", "\"f16\" or \"f32\"");
-    }
-    return type == "f32";
-}
-
-}  // namespace
-
 Napi::Function context_wrap::define(Napi::Env env) {
     return DefineClass(env, "NativeContext",
                        {
@@ -42,23 +30,7 @@ Napi::Function context_wrap::define(Napi::Env env) {
 
 Napi::Value context_wrap::create(const Napi::CallbackInfo & info, const std::shared_ptr<const model> & source) {
     const Napi::Env env = info.Env();
-    const Napi::Object given = object_argument(info[0], "options");
-    const auto integer = [&](const char * key, int32_t fallback, int64_t low, int64_t high) {
-        return optional_property(given, key, fallback,
-                                 [&](const Napi::Value & value) { return integer_argument(value, key, low, high); });
-    };
-    context_options options;
-    options.max_sequences = integer("sequences", options.max_sequences, 1, INT32_MAX);
-    options.context_size = integer("contextSize", options.context_size, 1, INT32_MAX);
-    options.batch_size = integer("batchSize", options.batch_size, 1, INT32_MAX);
-    options.threads = integer("threads", options.threads, 1, INT32_MAX);
-    options.unified_memory =
-        optional_property(given, "unifiedMemory", options.unified_memory,
-                          [](const Napi::Value & value) { return boolean_argument(value, "unifiedMemory"); });
-    options.float32_memory = optional_property(given, "memoryType", options.float32_memory, float32_memory_argument);
-    options.attention = optional_property(given, "flashAttention", options.attention, [](const Napi::Value & value) {
-        return boolean_argument(value, "flashAttention") ? flash_attention::on : flash_attention::off;
-    });
+    const context_options options = context_arguments(info[0]);
     if (!info[1].IsFunction()) {
         throw_wrong_type("onStep", "a function");
     }

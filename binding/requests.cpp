@@ -50,7 +50,36 @@ std::vector<llama_logit_bias> logit_bias(const Napi::Object & options) {
     return bias;
 }
 
+bool float32_memory_argument(const Napi::Value & value) {
+    const std::string type = string_argument(value, "memoryType");
+    if (type != "f16" && type != "f32") {
+        throw_wrong_type("memoryType", "\"f16\" or \"f32\"");
+    }
+    return type == "f32";
+}
+
 }  // namespace
+
+context_options context_arguments(const Napi::Value & value) {
+    const Napi::Object given = object_argument(value, "options");
+    const auto integer = [&](const char * key, int32_t fallback, int64_t low, int64_t high) {
+        return optional_property(given, key, fallback,
+                                 [&](const Napi::Value & each) { return integer_argument(each, key, low, high); });
+    };
+    context_options options;
+    options.max_sequences = integer("sequences", options.max_sequences, 1, INT32_MAX);
+    options.context_size = integer("contextSize", options.context_size, 1, INT32_MAX);
+    options.batch_size = integer("batchSize", options.batch_size, 1, INT32_MAX);
+    options.threads = integer("threads", options.threads, 1, INT32_MAX);
+    options.unified_memory =
+        optional_property(given, "unifiedMemory", options.unified_memory,
+                          [](const Napi::Value & each) { return boolean_argument(each, "unifiedMemory"); });
+    options.float32_memory = optional_property(given, "memoryType", options.float32_memory, float32_memory_argument);
+    options.attention = optional_property(given, "flashAttention", options.attention, [](const Napi::Value & each) {
+        return boolean_argument(each, "flashAttention") ? flash_attention::on : flash_attention::off;
+    });
+    return options;
+}
 
 std::vector<evaluate_entry> evaluate_entries(const Napi::Value & value, int32_t n_sequences) {
     const Napi::Array array = array_argument(value, "entries");

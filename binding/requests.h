@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/requests.h"
+#include "model/context.h"
 #include "steering/steering_list.h"
 
 #include <napi.h>
@@ -8,6 +9,9 @@
 namespace llama_steer {
 
 // From what the TypeScript layer passes to the engine's requests. All throw llama_steer::error.
+
+/// { sequences?, contextSize?, batchSize?, threads?, unifiedMemory?, memoryType?: "f16" | "f32", flashAttention? }
+context_options context_arguments(const Napi::Value & value);
 
 /// [{ sequence, tokens: Int32Array, generated, endsPrompt, logits: 0 none | 1 last | 2 all }]
 std::vector<evaluate_entry> evaluate_entries(const Napi::Value & value, int32_t n_sequences);
