@@ -1,6 +1,7 @@
 // The addon's entry point: one instance per environment, so that worker threads can load it too.
 
 #include "arguments.h"
+#include "capture/half.h"
 #include "context_wrap.h"
 #include "directions_wrap.h"
 #include "errors.h"
@@ -39,6 +40,19 @@ Napi::Value shutdown(const Napi::CallbackInfo & info) {
     return info.Env().Undefined();
 }
 
+/// halvesToFloats(Uint16Array, Float32Array of the same length)
+Napi::Value halves_to_floats_call(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        const half_memory halves = half_array_argument(info[0], "halves");
+        const float_memory floats = float32_array_argument(info[1], "floats");
+        if (halves.length != floats.length) {
+            throw_invalid("halves and floats differ in length");
+        }
+        halves_to_floats(halves.data, floats.data, halves.length);
+        return info.Env().Undefined();
+    });
+}
+
 /// [[code, meaning]...], the table of errors.
 Napi::Value error_codes(const Napi::CallbackInfo & info) {
     Napi::Array table = Napi::Array::New(info.Env());
@@ -66,6 +80,7 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     exports.Set("errorCodes", Napi::Function::New(env, error_codes));
     exports.Set("loadModel", Napi::Function::New(env, model_wrap::load));
     exports.Set("fitDirections", Napi::Function::New(env, fit_directions));
+    exports.Set("halvesToFloats", Napi::Function::New(env, halves_to_floats_call));
     exports.Set("ridgeBackend", Napi::Function::New(env, ridge_backend));
     return exports;
 }

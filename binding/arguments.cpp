@@ -28,6 +28,15 @@ napi_typedarray_type check_memory(const Napi::Value & value, const char * name) 
     return type;
 }
 
+template <typename memory_type>
+memory_type memory_of(const Napi::Value & value) {
+    memory_type memory;
+    void * data = nullptr;
+    napi_get_typedarray_info(value.Env(), value, nullptr, &memory.length, &data, nullptr, nullptr);
+    memory.data = static_cast<decltype(memory.data)>(data);
+    return memory;
+}
+
 }  // namespace
 
 void throw_wrong_type(const char * name, const char * expected) {
@@ -86,15 +95,25 @@ std::vector<int32_t> int32_array_argument(const Napi::Value & value, const char 
     return length == 0 ? std::vector<int32_t>() : std::vector<int32_t>(begin, begin + length);
 }
 
+void check_lendable(const Napi::Value & value, const char * name) {
+    if (!value.IsTypedArray()) {
+        throw_wrong_type(name, "a typed array");
+    }
+    check_memory(value, name);
+}
+
 float_memory float32_array_argument(const Napi::Value & value, const char * name) {
     if (!value.IsTypedArray() || check_memory(value, name) != napi_float32_array) {
         throw_wrong_type(name, "a Float32Array");
     }
-    float_memory memory;
-    void * data = nullptr;
-    napi_get_typedarray_info(value.Env(), value, nullptr, &memory.length, &data, nullptr, nullptr);
-    memory.data = static_cast<float *>(data);
-    return memory;
+    return memory_of<float_memory>(value);
+}
+
+half_memory half_array_argument(const Napi::Value & value, const char * name) {
+    if (!value.IsTypedArray() || check_memory(value, name) != napi_uint16_array) {
+        throw_wrong_type(name, "a Uint16Array");
+    }
+    return memory_of<half_memory>(value);
 }
 
 }  // namespace llama_steer

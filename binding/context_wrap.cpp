@@ -2,10 +2,10 @@
 
 #include "arguments.h"
 #include "errors.h"
-#include "graph/site.h"
 #include "instance.h"
 #include "labels.h"
 #include "requests.h"
+#include "sites.h"
 #include "task.h"
 
 namespace llama_steer {
@@ -48,6 +48,7 @@ Napi::Value context_wrap::create(const Napi::CallbackInfo & info, const std::sha
                 }
             });
         };
+        source->sites();  // looked up here, so that nobody waits for it on the JavaScript thread
         auto made = std::make_shared<creation>();
         made->made = std::make_shared<engine>(source, options, std::move(on_step));
         made->back = back;
@@ -117,20 +118,7 @@ Napi::Value context_wrap::options(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value context_wrap::sites(const Napi::CallbackInfo & info) {
-    return guarded(info.Env(), [&]() -> Napi::Value {
-        Napi::Object result = Napi::Object::New(info.Env());
-        for (const auto & [name, site] : get().sites()) {
-            Napi::Object entry = Napi::Object::New(info.Env());
-            Napi::Array layers = Napi::Array::New(info.Env(), site.layers.size());
-            for (uint32_t i = 0; i < site.layers.size(); ++i) {
-                layers.Set(i, site.layers[i]);
-            }
-            entry.Set("layers", layers);
-            entry.Set("width", static_cast<double>(site.width));
-            result.Set(name, entry);
-        }
-        return result;
-    });
+    return guarded(info.Env(), [&] { return sites_object(info.Env(), get().source().sites()); });
 }
 
 Napi::Value context_wrap::position(const Napi::CallbackInfo & info) {
@@ -147,6 +135,7 @@ Napi::Value context_wrap::statistics(const Napi::CallbackInfo & info) {
         result.Set("graphsReused", static_cast<double>(source.graphs_reused));
         result.Set("decodes", static_cast<double>(source.decodes));
         result.Set("tokens", static_cast<double>(source.tokens));
+        result.Set("captureBytesCopied", static_cast<double>(source.capture_bytes_copied));
         return result;
     });
 }
@@ -169,7 +158,7 @@ Napi::Value context_wrap::evaluate(const Napi::CallbackInfo & info) {
         if (info[2].IsArray()) {
             const auto memories = info[2].As<Napi::Array>();
             for (uint32_t i = 0; i < memories.Length(); ++i) {
-                float32_array_argument(memories.Get(i), "the capture's memory");
+                check_lendable(memories.Get(i), "the capture's memory");
                 kept.push_back(memories.Get(i));
             }
         }
@@ -214,8 +203,12 @@ Napi::Value context_wrap::generate(const Napi::CallbackInfo & info) {
     const Napi::Env env = info.Env();
     return guarded(env, [&]() -> Napi::Value {
         const int32_t sequence = sequence_argument(info[0]);
-        generate_request request = generate_arguments(sequence, info[1], info[2]);
-        const dispatcher::ticket ticket = instance::of(env).events.begin(env, {info.This()});
+        generate_request request = generate_arguments(sequence, info[1], info[2], get().source());
+        std::vector<Napi::Value> kept{info.This()};
+        if (request.capture) {
+            kept.push_back(info[2].As<Napi::Object>().Get("capture").As<Napi::Object>().Get("into"));
+        }
+        const dispatcher::ticket ticket = instance::of(env).events.begin(env, kept);
         const operation_id id = engine_->generate(std::move(request));
         generations_[id] = ticket;
         return Napi::Number::New(env, static_cast<double>(id));
@@ -249,6 +242,7 @@ void context_wrap::deliver(Napi::Env env, const step_events & events) {
         end.Set("generation", static_cast<double>(source.generation));
         end.Set("reason", names[static_cast<size_t>(source.reason)]);
         end.Set("failure", source.failure ? to_javascript(env, source.failure) : env.Undefined());
+        end.Set("captured", source.captured ? labels_object(env, 0, *source.captured) : env.Undefined());
         ends.Set(i, end);
     }
     on_step_.Call({generations, tokens, log_probabilities, ends});
@@ -286,31 +280,13 @@ Napi::Value context_wrap::truncate(const Napi::CallbackInfo & info) {
 Napi::Value context_wrap::attach(const Napi::CallbackInfo & info) {
     const Napi::Env env = info.Env();
     return guarded(env, [&]() -> Napi::Value {
-        const std::string node = node_name_of_site(string_argument(info[0], "site"));
-        const std::vector<int32_t> layers = int32_array_argument(info[1], "layers");
-        const auto selection = static_cast<row_selection>(integer_argument(info[2], "rows", 0, 1));
-        const float_memory memory = float32_array_argument(info[3], "into");
-        const auto site = get().sites().find(node);
-        if (site == get().sites().end() || layers.empty()) {
-            throw error(error_code::SITE_UNKNOWN, "this model has no site " + node);
-        }
-        capture_destination destination;
-        destination.data = memory.data;
-        destination.width = site->second.width;
-        destination.capacity = static_cast<int64_t>(memory.length / layers.size()) / destination.width;
-        if (destination.capacity < 1) {
-            throw error(error_code::BUFFER_TOO_SMALL,
-                        "into holds " + std::to_string(memory.length) + " floats; one row of " +
-                            std::to_string(layers.size()) + " layers takes " +
-                            std::to_string(static_cast<int64_t>(layers.size()) * destination.width));
-        }
-        auto target = std::make_shared<tap>(node, layers, selection, destination);
+        auto target = std::make_shared<tap>(capture_argument(info[0], get().source()));
         const int32_t tap_id = next_tap_++;
         taps_[tap_id] = target;
         // The memory is kept alive by the caller's object until detach settles. Nobody waits for attach: that the
         // context was disposed before it came to it must not become an unhandled rejection.
         dispatcher & events = instance::of(env).events;
-        const dispatcher::ticket id = events.begin(env, {info.This(), info[3]});
+        const dispatcher::ticket id = events.begin(env, {info.This(), info[0]});
         engine_->attach(target, [&events, id](const std::exception_ptr &) {
             events.post([&events, id](Napi::Env current) { events.resolve(current, id, current.Undefined()); });
         });

@@ -6,6 +6,7 @@
 #include "errors.h"
 #include "instance.h"
 #include "model/tokenizer.h"
+#include "sites.h"
 #include "task.h"
 
 namespace llama_steer {
@@ -17,6 +18,7 @@ Napi::Function model_wrap::define(Napi::Env env) {
                        {
                            InstanceMethod<&model_wrap::info>("info"),
                            InstanceMethod<&model_wrap::metadata>("metadata"),
+                           InstanceMethod<&model_wrap::sites>("sites"),
                            InstanceMethod<&model_wrap::tokenize>("tokenize"),
                            InstanceMethod<&model_wrap::token_bytes>("tokenBytes"),
                            InstanceMethod<&model_wrap::is_end_of_generation>("isEndOfGeneration"),
@@ -106,6 +108,20 @@ Napi::Value model_wrap::info(const Napi::CallbackInfo & info) {
 Napi::Value model_wrap::metadata(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
         return Napi::String::New(info.Env(), get()->metadata(string_argument(info[0], "key")));
+    });
+}
+
+Napi::Value model_wrap::sites(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        instance & self = instance::of(env);
+        const std::shared_ptr<const model> source = get();
+        const dispatcher::ticket id = self.events.begin(env, {info.This()});
+        self.run_in_background(id, std::make_shared<std::atomic<bool>>(false), [source]() -> instance::finisher {
+            source->sites();
+            return [source](Napi::Env current) { return sites_object(current, source->sites()); };
+        });
+        return self.events.promise(id);
     });
 }
 

@@ -28,6 +28,7 @@ public:
 private:
     Napi::Value info(const Napi::CallbackInfo & info);
     Napi::Value metadata(const Napi::CallbackInfo & info);
+    Napi::Value sites(const Napi::CallbackInfo & info);
     Napi::Value tokenize(const Napi::CallbackInfo & info);
     Napi::Value token_bytes(const Napi::CallbackInfo & info);
     Napi::Value is_end_of_generation(const Napi::CallbackInfo & info);

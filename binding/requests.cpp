@@ -97,7 +97,8 @@ std::vector<evaluate_entry> evaluate_entries(const Napi::Value & value, int32_t 
     return entries;
 }
 
-generate_request generate_arguments(int32_t sequence, const Napi::Value & prompt, const Napi::Value & value) {
+generate_request generate_arguments(int32_t sequence, const Napi::Value & prompt, const Napi::Value & value,
+                                    const model & source) {
     const Napi::Object options = object_argument(value, "options");
     generate_request request;
     request.sequence = sequence;
@@ -117,6 +118,12 @@ generate_request generate_arguments(int32_t sequence, const Napi::Value & prompt
         optional_property(options, "repeatLast", sampling.repeat_last, integer_reader("repeatLast", 0, INT32_MAX));
     sampling.seed = optional_property(options, "seed", sampling.seed, integer_reader("seed", 0, UINT32_MAX));
     sampling.logit_bias = logit_bias(options);
+    if (!options.Get("capture").IsUndefined()) {
+        tap_request capture = capture_argument(options.Get("capture"), source);
+        capture.occasion = tap_occasion::generation;
+        capture.sequence = sequence;
+        request.capture = std::make_shared<tap>(std::move(capture));
+    }
     return request;
 }
 
@@ -128,7 +135,7 @@ std::shared_ptr<const steering_list> steering_argument(const Napi::Value & value
         steering_term term;
         term.directions = unwrap_argument<directions_wrap>(source.Get("directions"), "vector")->get();
         term.strength = float_argument(source.Get("strength"), "strength");
-        term.scope = static_cast<token_scope>(integer_argument(source.Get("scope"), "tokens", 0, 4));
+        term.tokens = selection_argument(source.Get("tokens"), "tokens");
         list->push_back(std::move(term));
     }
     return list->empty() ? nullptr : list;

@@ -1,5 +1,5 @@
 import test from "ava";
-import { SteeringVector, type TokenScope } from "llama-steer";
+import { SteeringVector, type TokenSelection } from "llama-steer";
 import { logSoftmax, maxDifference, randomVector } from "./support/numbers.js";
 import { chatContext, chatModel, exactContext, question, questions } from "./support/testbed.js";
 
@@ -8,7 +8,7 @@ const vector = new SteeringVector([2, 3], randomVector(2 * 128, 1, 0.5));
 const prompt = async (): Promise<Int32Array> => (await chatModel()).encodePrompt(question(questions[0]));
 
 /** Whether a scope includes the token at `position`, for a prompt of `length` tokens. */
-const scopes: readonly [TokenScope, (position: number, length: number) => boolean][] = [
+const scopes: readonly [TokenSelection, (position: number, length: number) => boolean][] = [
     ["all", () => true],
     ["prompt", (position, length) => position < length],
     ["last-prompt", (position, length) => position === length - 1],

@@ -35,10 +35,10 @@ test("a steered row is the unsteered row plus strength times vector, at the firs
     }
 });
 
-test('rows "last" and a copy at another site see the steering as well', async (t) => {
+test('rows "last-prompt" and a copy at another site see the steering as well', async (t) => {
     const context = await chatContext();
     const every = context.capture({ layers: [2, 7] });
-    const last = context.capture({ layers: [2, 7], rows: "last" });
+    const last = context.capture({ layers: [2, 7], rows: "last-prompt" });
     const sequence = context.sequence();
     sequence.steer(new SteeringVector([2, 7], randomVector(2 * hiddenSize, 3)), { strength: 2 });
     await lastLogits(sequence);

@@ -1,5 +1,6 @@
 import { checkLayer, describe } from "./check.js";
 import { selectLayers } from "./layers.js";
+import { native } from "./native.js";
 import { SteerError } from "./steer-error.js";
 
 /** What captured rows are the activations of, element by element. */
@@ -12,18 +13,27 @@ export interface RowLabels {
     token: Int32Array;
 }
 
+/**
+ * How rows are stored: float32 as computed, or half precision in half the memory, which keeps 11 bits (a relative error
+ * of 2^-11 at most, about 0.0005) of numbers up to 65504 and makes larger ones infinite.
+ */
+export type RowType = "f32" | "f16";
+
 /** Rows of activations of one site, for some layers, with labels. */
 export class Activations {
     /** The site, such as `"residual"`. */
     readonly site: string;
     /** Captured layers, ascending. */
     readonly layers: readonly number[];
-    /** Floats in a row. */
+    /** Elements in a row. */
     readonly width: number;
     /** Rows there is room for, per layer. */
     readonly capacity: number;
-    /** [layers.length][capacity][width], row-major; per layer only the first {@link rowCount} rows hold something. */
-    readonly data: Float32Array;
+    /**
+     * [layers.length][capacity][width], row-major; per layer only the first {@link rowCount} rows hold something. Of type
+     * `"f16"` the bits of half-precision numbers.
+     */
+    readonly data: Float32Array | Uint16Array;
     /** Per layer the labels of its rows. @internal */
     protected rowLabels: RowLabels[];
 
@@ -33,7 +43,7 @@ export class Activations {
         layers: readonly number[],
         width: number,
         capacity: number,
-        data: Float32Array,
+        data: Float32Array | Uint16Array,
         labels: RowLabels[],
     ) {
         this.site = site;
@@ -44,6 +54,10 @@ export class Activations {
         this.rowLabels = labels;
     }
 
+    get type(): RowType {
+        return this.data instanceof Float32Array ? "f32" : "f16";
+    }
+
     #slot(layer: number): number {
         checkLayer(layer, "layer");
         return this.layers.indexOf(selectLayers(layer, this.layers)[0] as number);
@@ -51,7 +65,7 @@ export class Activations {
 
     /**
      * Rows held for a layer. Layers have the same rows, but the model's last block computes output rows only: those
-     * whose logits were asked for, and those that `rows: "last"` captures.
+     * whose logits were asked for, and those of captures that choose their rows (see {@link CaptureOptions.rows}).
      *
      * @throws SteerError LAYER_OUT_OF_RANGE
      */
@@ -64,19 +78,24 @@ export class Activations {
         return this.rowLabels[this.#slot(layer)] as RowLabels;
     }
 
-    /** The rows of a layer, [rowCount][width]: a view. @throws SteerError LAYER_OUT_OF_RANGE */
-    layer(layer: number): Float32Array {
+    /** The stored rows of a layer, [rowCount][width]: a view. @throws SteerError LAYER_OUT_OF_RANGE */
+    raw(layer: number): Float32Array | Uint16Array {
         const begin = this.#slot(layer) * this.capacity * this.width;
         return this.data.subarray(begin, begin + this.rowCount(layer) * this.width);
     }
 
-    /** One row of a layer, [width]: a view. @throws SteerError LAYER_OUT_OF_RANGE, INVALID_ARGUMENT */
+    /** The rows of a layer, [rowCount][width]: a view, of `"f16"` a copy. @throws SteerError LAYER_OUT_OF_RANGE */
+    layer(layer: number): Float32Array {
+        return asFloats(this.raw(layer));
+    }
+
+    /** One row of a layer, [width]: a view, of `"f16"` a copy. @throws SteerError LAYER_OUT_OF_RANGE, INVALID_ARGUMENT */
     row(layer: number, row: number): Float32Array {
         const count = this.rowCount(layer);
         if (!Number.isInteger(row) || row < 0 || row >= count) {
             throw new SteerError("INVALID_ARGUMENT", `there is no row ${describe(row)}: layer ${layer} holds ${count}`);
         }
-        return this.layer(layer).subarray(row * this.width, (row + 1) * this.width);
+        return asFloats(this.raw(layer).subarray(row * this.width, (row + 1) * this.width));
     }
 
     /**
@@ -90,21 +109,38 @@ export class Activations {
         if (counts.size !== 1) {
             throw new SteerError(
                 "INVALID_ARGUMENT",
-                `layers hold different numbers of rows (${[...counts].join(" and ")}): capture rows "last", or not the ` +
-                    "last layer",
+                `layers hold different numbers of rows (${[...counts].join(" and ")}): capture rows "last-prompt", or ` +
+                    "not the last layer",
             );
         }
-        const copy = counts.has(this.capacity) ? this : this.copy();
-        return copy.data.subarray(0, this.layers.length * copy.capacity * this.width);
+        const source = counts.has(this.capacity) && this.data instanceof Float32Array ? this : this.copy();
+        return (source.data as Float32Array).subarray(0, this.layers.length * source.capacity * this.width);
     }
 
-    /** A copy that later evaluations do not change, of the rows held now. */
+    /** A copy in float32 that later evaluations do not change, of the rows held now. */
     copy(): Activations {
         const capacity = Math.max(...this.layers.map((layer) => this.rowCount(layer)));
         const data = new Float32Array(this.layers.length * capacity * this.width);
         this.layers.forEach((layer, slot) => {
-            data.set(this.layer(layer), slot * capacity * this.width);
+            writeFloats(this.raw(layer), data.subarray(slot * capacity * this.width));
         });
         return new Activations(this.site, this.layers, this.width, capacity, data, [...this.rowLabels]);
+    }
+}
+
+function asFloats(rows: Float32Array | Uint16Array): Float32Array {
+    if (rows instanceof Float32Array) {
+        return rows;
+    }
+    const floats = new Float32Array(rows.length);
+    native.halvesToFloats(rows, floats);
+    return floats;
+}
+
+function writeFloats(rows: Float32Array | Uint16Array, into: Float32Array): void {
+    if (rows instanceof Float32Array) {
+        into.set(rows);
+    } else {
+        native.halvesToFloats(rows, into.subarray(0, rows.length));
     }
 }

@@ -1,8 +1,11 @@
 import { markAsUntransferable } from "node:worker_threads";
 import { SteerError } from "./steer-error.js";
 
+/** What can be lent: numbers, or the bits of half-precision numbers. */
+export type LendableArray = Float32Array | Uint16Array;
+
 /** The arrays lent, by the memory they are views of. */
-const lent = new WeakMap<ArrayBufferLike, Set<Float32Array>>();
+const lent = new WeakMap<ArrayBufferLike, Set<LendableArray>>();
 
 /**
  * Lends memory to native code: no second writer may have any of it meanwhile, and an ArrayBuffer can never again be
@@ -10,7 +13,7 @@ const lent = new WeakMap<ArrayBufferLike, Set<Float32Array>>();
  *
  * @throws SteerError BUFFER_IN_USE
  */
-export function lease(memory: Float32Array): void {
+export function lease(memory: LendableArray): void {
     const others = lent.get(memory.buffer) ?? new Set();
     for (const other of others) {
         if (overlap(memory, other)) {
@@ -30,10 +33,10 @@ export function lease(memory: Float32Array): void {
 }
 
 /** Ends a lease. */
-export function release(memory: Float32Array): void {
+export function release(memory: LendableArray): void {
     lent.get(memory.buffer)?.delete(memory);
 }
 
-function overlap(a: Float32Array, b: Float32Array): boolean {
+function overlap(a: LendableArray, b: LendableArray): boolean {
     return a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;
 }

@@ -1,5 +1,6 @@
 import { lease, release } from "./buffer-lease.js";
-import { Capture, type CaptureOptions } from "./capture.js";
+import { Capture } from "./capture.js";
+import type { CaptureOptions } from "./capture-request.js";
 import { checkObject, checkOneOf, checkSignal, describe } from "./check.js";
 import { Generation, type GenerationOptions } from "./generation.js";
 import { GenerationHub } from "./generation-hub.js";
@@ -7,6 +8,7 @@ import type { Model } from "./model.js";
 import type { NativeContext, NativeEntry, NativeStepListener } from "./native.js";
 import { runTask } from "./run-task.js";
 import { Sequence } from "./sequence.js";
+import { type Sites, sitesOf } from "./site.js";
 import { SteerError } from "./steer-error.js";
 
 export interface ContextOptions {
@@ -66,6 +68,8 @@ export interface ContextStatistics {
     graphsReused: number;
     decodes: number;
     tokens: number;
+    /** Of captured rows, the bytes that no layer could write in place. */
+    captureBytesCopied: number;
 }
 
 const logitsRows = ["none", "last", "all"] as const;
@@ -81,6 +85,7 @@ export class Context {
     readonly #hub: GenerationHub;
     readonly #sequences = new Map<number, Sequence>();
     readonly #captures = new Map<number, Capture>();
+    #sites: Sites | undefined;
     #closed: Promise<void> | undefined;
     #disposed: Promise<void> | undefined;
 
@@ -127,7 +132,7 @@ export class Context {
      * or abort every sequence is as before.
      *
      * @throws SteerError PROMPT_EMPTY, PROMPT_TOO_LONG, SEQUENCE_BUSY, BUFFER_TOO_SMALL, BUFFER_DETACHED, BUFFER_IN_USE,
-     *   CONTEXT_FULL, ABORTED, DISPOSED, DECODE_FAILED, INVALID_ARGUMENT
+     *   NO_ROW_SELECTED, CONTEXT_FULL, ABORTED, DISPOSED, DECODE_FAILED, INVALID_ARGUMENT
      */
     async evaluate(entries: readonly EvaluateEntry[], options: EvaluateOptions = {}): Promise<Evaluation> {
         this.#check();
@@ -183,8 +188,8 @@ export class Context {
     }
 
     /**
-     * Captures a site in every following {@link evaluate} (not while generating), until the capture is disposed.
-     * The graph writes the rows straight into the capture's memory.
+     * Captures a site in every following {@link evaluate}, until the capture is disposed. The graph writes the rows
+     * straight into the capture's memory. Answers are captured by {@link GenerationOptions.capture}.
      *
      * @throws SteerError SITE_UNKNOWN, LAYER_OUT_OF_RANGE, BUFFER_TOO_SMALL, BUFFER_DETACHED, BUFFER_IN_USE, DISPOSED,
      *   INVALID_ARGUMENT
@@ -192,7 +197,8 @@ export class Context {
     capture(options: CaptureOptions = {}): Capture {
         this.#check();
         checkObject(options, "options");
-        const capture = Capture.attach(this.#native, this.options, options, (ended) => {
+        const host = { native: this.#native, sites: this.sites(), tokenizer: this.model.tokenizer, ...this.options };
+        const capture = Capture.attach(host, options, (ended) => {
             this.#captures.delete(ended);
             // While the context closes, its last operation may still be writing.
             return this.#closed;
@@ -201,10 +207,11 @@ export class Context {
         return capture;
     }
 
-    /** Names of the sites that can be captured, with their layers and the length of a row. */
-    sites(): Record<string, { layers: number[]; width: number }> {
+    /** What can be captured, as {@link Model.sites} has it. */
+    sites(): Sites {
         this.#check();
-        return Capture.sites(this.#native);
+        this.#sites ??= sitesOf(this.#native.sites());
+        return this.#sites;
     }
 
     get statistics(): ContextStatistics {
@@ -215,10 +222,14 @@ export class Context {
     /** @internal */
     startGeneration(sequence: Sequence, prompt: Int32Array, options: GenerationOptions): Generation {
         this.#check();
-        const { tokenizer } = this.model;
-        return new Generation(tokenizer, this.#native, this.#hub, sequence.id, prompt, options, () =>
-            sequence.recount(),
-        );
+        const host = {
+            native: this.#native,
+            hub: this.#hub,
+            tokenizer: this.model.tokenizer,
+            sites: () => this.sites(),
+            contextSize: this.options.contextSize,
+        };
+        return new Generation(host, sequence.id, prompt, options, () => sequence.recount());
     }
 
     /** @internal */

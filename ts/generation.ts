@@ -1,8 +1,14 @@
+import { Activations } from "./activations.js";
+import { lease, release } from "./buffer-lease.js";
+import { labelsByLayer } from "./capture.js";
+import { type CaptureOptions, type CaptureRequest, captureRequest } from "./capture-request.js";
 import { checkObject, checkSignal, checkToken, describe } from "./check.js";
 import type { GenerationHub } from "./generation-hub.js";
-import type { NativeContext, NativeGenerationEnd } from "./native.js";
+import type { NativeCaptureLabels, NativeContext, NativeGenerationEnd } from "./native.js";
 import { abortError } from "./run-task.js";
+import type { Sites } from "./site.js";
 import { SteerError } from "./steer-error.js";
+import { rowsPerPrompt } from "./token-selection.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 export interface GenerationOptions {
@@ -26,6 +32,11 @@ export interface GenerationOptions {
     stopTokens?: readonly number[];
     /** 0 .. 2^32-1. The same seed gives the same answer. Default 0. */
     seed?: number;
+    /**
+     * Keeps activations of this prompt and its answer, which {@link GenerationResult.activations} brings. The last token
+     * of an answer is chosen but not computed any more: it has no row.
+     */
+    capture?: CaptureOptions;
     /** Ends the generation; iterating it then throws ABORTED. */
     signal?: AbortSignal;
 }
@@ -48,6 +59,17 @@ export interface GenerationResult {
     meanLogProbability: number;
     /** An end token was chosen, `maxTokens` were generated, or the sequence is full. */
     finishReason: "stop" | "length" | "context";
+    /** What {@link GenerationOptions.capture} asked for. */
+    activations?: Activations;
+}
+
+/** What a generation needs to know of its context. */
+export interface GenerationHost {
+    native: NativeContext;
+    hub: GenerationHub;
+    tokenizer: Tokenizer;
+    sites: () => Sites;
+    contextSize: number;
 }
 
 /**
@@ -63,24 +85,23 @@ export class Generation implements AsyncIterable<GeneratedToken> {
     readonly #id: number = 0;
     readonly #onFailure: () => void;
     readonly #onAbort = (): void => this.#native.cancel(this.#id);
+    readonly #capture: CaptureRequest | undefined;
     #end: NativeGenerationEnd | undefined;
     #wake: (() => void) | undefined;
     #awake: Promise<void> | undefined;
 
     /** @internal Use {@link Sequence.generate}. */
     constructor(
-        tokenizer: Tokenizer,
-        native: NativeContext,
-        hub: GenerationHub,
+        host: GenerationHost,
         sequence: number,
         prompt: Int32Array,
         options: GenerationOptions,
         onFailure: () => void,
     ) {
-        const { signal, logitBias, stopTokens, ...rest } = options;
+        const { signal, logitBias, stopTokens, capture, ...rest } = options;
         checkSignal(signal);
-        this.#tokenizer = tokenizer;
-        this.#native = native;
+        this.#tokenizer = host.tokenizer;
+        this.#native = host.native;
         this.#signal = signal;
         this.#onFailure = onFailure;
         if (signal?.aborted) {
@@ -89,12 +110,26 @@ export class Generation implements AsyncIterable<GeneratedToken> {
             return;
         }
         const settings = { maxTokens: 256, ...definedOnly(rest), ...biasArrays(logitBias), ...stopArray(stopTokens) };
-        this.#id = native.generate(sequence, prompt, settings);
-        hub.add(this.#id, {
+        this.#capture = capture === undefined ? undefined : requestOf(capture, host, prompt.length, settings.maxTokens);
+        this.#id = this.#start(sequence, prompt, settings);
+        host.hub.add(this.#id, {
             push: (token, logProbability) => this.#push(token, logProbability),
             end: (end) => this.#finish(end),
         });
         signal?.addEventListener("abort", this.#onAbort, { once: true });
+    }
+
+    #start(sequence: number, prompt: Int32Array, settings: object): number {
+        if (this.#capture === undefined) {
+            return this.#native.generate(sequence, prompt, settings);
+        }
+        lease(this.#capture.memory);
+        try {
+            return this.#native.generate(sequence, prompt, { ...settings, capture: this.#capture.native });
+        } catch (error) {
+            release(this.#capture.memory);
+            throw error;
+        }
     }
 
     #push(token: number, logProbability: number): void {
@@ -114,6 +149,9 @@ export class Generation implements AsyncIterable<GeneratedToken> {
             end.failure = abortError(this.#signal, "the generation was aborted");
         }
         this.#end = end;
+        if (this.#capture !== undefined) {
+            release(this.#capture.memory);
+        }
         if (end.failure !== undefined) {
             this.#onFailure();
         }
@@ -143,8 +181,8 @@ export class Generation implements AsyncIterable<GeneratedToken> {
     /**
      * The whole answer, when it is finished.
      *
-     * @throws SteerError PROMPT_EMPTY, PROMPT_TOO_LONG, SEQUENCE_BUSY, ABORTED, DISPOSED, DECODE_FAILED,
-     *   INVALID_ARGUMENT
+     * @throws SteerError PROMPT_EMPTY, PROMPT_TOO_LONG, SEQUENCE_BUSY, BUFFER_TOO_SMALL, ABORTED, DISPOSED,
+     *   DECODE_FAILED, INVALID_ARGUMENT
      */
     async result(): Promise<GenerationResult> {
         while (this.#end === undefined) {
@@ -161,7 +199,16 @@ export class Generation implements AsyncIterable<GeneratedToken> {
             logProbabilities,
             meanLogProbability: this.#tokens.length === 0 ? 0 : sum / this.#tokens.length,
             finishReason: this.#end.reason,
+            ...this.#activations(this.#end.captured),
         };
+    }
+
+    #activations(labels: NativeCaptureLabels | undefined): { activations?: Activations } {
+        if (this.#capture === undefined || labels === undefined) {
+            return {};
+        }
+        const { site, layers, width, capacity, memory } = this.#capture;
+        return { activations: new Activations(site, layers, width, capacity, memory, labelsByLayer(labels)) };
     }
 
     /** True once the answer is finished, has failed or was aborted. */
@@ -213,6 +260,20 @@ export function checkGenerationOptions(options: GenerationOptions): void {
     for (const token of options.stopTokens ?? []) {
         checkToken(token, "a stop token");
     }
+}
+
+/** The rows of an answer are bounded by its length, and those of the prompt are known. */
+function requestOf(
+    capture: CaptureOptions,
+    host: GenerationHost,
+    promptTokens: number,
+    maxTokens: number,
+): CaptureRequest {
+    return captureRequest(capture, host.sites(), host.tokenizer, (rows) => {
+        const answer = Math.max(1, Math.min(maxTokens, host.contextSize));
+        // One more than the prompt: a token that the answer before left pending goes first.
+        return rowsPerPrompt(rows) ?? (rows === "generated" ? answer + 1 : promptTokens + 1 + answer);
+    });
 }
 
 function definedOnly(options: object): object {

@@ -1,5 +1,6 @@
-export { Activations, type RowLabels } from "./activations.js";
-export { Capture, type CaptureOptions } from "./capture.js";
+export { Activations, type RowLabels, type RowType } from "./activations.js";
+export { Capture } from "./capture.js";
+export type { CaptureOptions } from "./capture-request.js";
 export type { ChatMessage, ChatTemplateOptions } from "./chat-template.js";
 export {
     Context,
@@ -17,11 +18,13 @@ export {
     ridgeBackend,
 } from "./fit-direction.js";
 export { type GeneratedToken, Generation, type GenerationOptions, type GenerationResult } from "./generation.js";
-export type { LayerSelection } from "./layers.js";
+export type { LayerRange, LayerSelection } from "./layers.js";
 export { type LoadModelOptions, loadModel } from "./load-model.js";
 export { Model, type ModelInfo } from "./model.js";
 export { Sequence } from "./sequence.js";
+export { publicSites, type Site, type Sites } from "./site.js";
 export { SteerError, type SteerErrorCode } from "./steer-error.js";
-export { Steering, type SteerOptions, type TokenScope } from "./steering.js";
+export { Steering, type SteerOptions } from "./steering.js";
 export { SteeringVector } from "./steering-vector.js";
+export type { Marker, TokenSelection } from "./token-selection.js";
 export { type DecodeOptions, type EncodeOptions, Tokenizer } from "./tokenizer.js";

@@ -3,6 +3,7 @@ import { checkBoolean, checkObject, checkString } from "./check.js";
 import { Context, type ContextOptions } from "./context.js";
 import type { NativeDirections, NativeModel } from "./native.js";
 import { abortError, runTask } from "./run-task.js";
+import { type Sites, sitesOf } from "./site.js";
 import { SteerError } from "./steer-error.js";
 import type { SteeringVector } from "./steering-vector.js";
 import { Tokenizer } from "./tokenizer.js";
@@ -39,6 +40,7 @@ export class Model {
     readonly #directions = new WeakMap<SteeringVector, NativeDirections>();
     #chatTemplate: ChatTemplate | undefined;
     #chatTemplateSource: string;
+    #sites: Sites | undefined;
     #disposed: Promise<void> | undefined;
 
     readonly info: ModelInfo;
@@ -62,6 +64,17 @@ export class Model {
     metadata(key: string): string | undefined {
         checkString(key, "key");
         return this.#native.metadata(key) || undefined;
+    }
+
+    /**
+     * What can be captured: the sites that mean the same in every architecture, and the nodes of llama.cpp's graph, with
+     * their layers and the length of a row. Looked up once, by building the model's graph in a small context.
+     *
+     * @throws SteerError OUT_OF_MEMORY, MODEL_INVALID, DISPOSED
+     */
+    async sites(): Promise<Sites> {
+        this.#sites ??= sitesOf(await this.#native.sites());
+        return this.#sites;
     }
 
     /**

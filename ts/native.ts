@@ -27,9 +27,29 @@ export interface NativeModelInfo {
     addsBeginToken: boolean;
 }
 
+/** What {@link TokenSelection} is compiled to. */
+export interface NativeSelection {
+    scope: number;
+    positions?: Int32Array;
+    open?: Int32Array;
+    close?: Int32Array;
+    withMarkers?: boolean;
+}
+
+export interface NativeCapture {
+    site: string;
+    layers: Int32Array;
+    rows: NativeSelection;
+    half: boolean;
+    into: Float32Array | Uint16Array;
+}
+
+export type NativeSites = Record<string, { layers: number[]; widths: number[]; heads: number[] }>;
+
 export interface NativeModel {
     info(): NativeModelInfo;
     metadata(key: string): string;
+    sites(): Promise<NativeSites>;
     tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Int32Array;
     tokenBytes(token: number, special: boolean): Uint8Array;
     isEndOfGeneration(token: number): boolean;
@@ -55,6 +75,8 @@ export interface NativeGenerationEnd {
     generation: number;
     reason: "stop" | "length" | "context";
     failure: SteerError | undefined;
+    /** Of a generation with a capture that has finished. */
+    captured?: NativeCaptureLabels | undefined;
 }
 
 export interface NativeEntry {
@@ -89,20 +111,26 @@ export interface NativeContext {
         unifiedMemory: boolean;
         memoryType: "f16" | "f32";
     };
-    sites(): Record<string, { layers: number[]; width: number }>;
+    sites(): NativeSites;
     position(sequence: number): number;
-    statistics(): { graphsBuilt: number; graphsReused: number; decodes: number; tokens: number };
+    statistics(): {
+        graphsBuilt: number;
+        graphsReused: number;
+        decodes: number;
+        tokens: number;
+        captureBytesCopied: number;
+    };
     evaluate(
         entries: NativeEntry[],
         into: Float32Array | undefined,
-        captureMemories: Float32Array[],
+        captureMemories: (Float32Array | Uint16Array)[],
     ): NativeTask<NativeEvaluation>;
     generate(sequence: number, prompt: Int32Array, options: object): number;
     cancel(generation: number): void;
     setSteering(sequence: number, list: object[]): void;
     truncate(sequence: number, position: number): Promise<void>;
-    attach(site: string, layers: Int32Array, rows: number, into: Float32Array): number;
-    detach(capture: number, into: Float32Array): Promise<void>;
+    attach(capture: NativeCapture): number;
+    detach(capture: number, into: Float32Array | Uint16Array): Promise<void>;
     dispose(): Promise<void>;
 }
 
@@ -124,6 +152,7 @@ interface Native {
     ): NativeTask<NativeModel>;
     fitDirections(options: object, onProgress: ((fraction: number) => void) | undefined): NativeTask<NativeFit>;
     ridgeBackend(): string;
+    halvesToFloats(halves: Uint16Array, floats: Float32Array): void;
 }
 
 const require = createRequire(import.meta.url);

@@ -1,11 +1,12 @@
 import type { ChatMessage } from "./chat-template.js";
-import { checkFinite, checkObject, checkOneOf } from "./check.js";
+import { checkFinite, checkObject } from "./check.js";
 import type { Context, EvaluateEntry, EvaluateOptions, Evaluation } from "./context.js";
 import { checkGenerationOptions, type Generation, type GenerationOptions } from "./generation.js";
 import type { NativeContext } from "./native.js";
 import { SteerError } from "./steer-error.js";
-import { Steering, type SteerOptions, tokenScopes } from "./steering.js";
+import { Steering, type SteerOptions } from "./steering.js";
 import { SteeringVector } from "./steering-vector.js";
+import { compileSelection } from "./token-selection.js";
 
 /**
  * One conversation in a context: its tokens and its steering. Made by {@link Context.sequence}; touches no other
@@ -84,10 +85,12 @@ export class Sequence {
             throw new SteerError("INVALID_ARGUMENT", "vector must be a SteeringVector");
         }
         checkFinite(strength, "strength");
-        checkOneOf(tokens, tokenScopes, "tokens");
+        const selection = compileSelection(tokens, "tokens", this.context.model.tokenizer);
         const selected = layers === undefined ? vector : vector.select(layers);
         const directions = this.context.model.directionsOf(selected);
-        const steering = new Steering(selected, directions, strength, tokens, (removed) => this.#apply(removed));
+        const steering = new Steering(selected, directions, strength, tokens, selection, (removed) =>
+            this.#apply(removed),
+        );
         this.#steering.push(steering);
         this.#apply();
         return steering;

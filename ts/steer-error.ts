@@ -25,6 +25,7 @@ export const steerErrorCodes = [
     "BUFFER_IN_USE",
     "CHAT_TEMPLATE_MISSING",
     "CHAT_TEMPLATE_FAILED",
+    "NO_ROW_SELECTED",
     "DECODE_FAILED",
     "EMPTY_CLASS",
     "SINGULAR_MATRIX",

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -15,45 +16,51 @@ enum class token_phase : uint8_t {
 /// The consecutive tokens that one sequence has in a batch.
 struct sequence_span {
     int32_t first_position = 0;
-    int32_t n_tokens = 0;    ///< 0: the sequence is not in the batch
-    int32_t n_carried = 0;   ///< of them the first, that end the answer before: generated whatever follows
-    bool generated = false;  ///< tokens of an answer rather than of a prompt
-    bool ends_prompt =
-        false;  ///< the span's last token is the prompt's last (false for the earlier chunks of a prompt)
+    int32_t n_tokens = 0;     ///< 0: the sequence is not in the batch
+    int32_t n_carried = 0;    ///< of them the first, that end the answer before: generated whatever follows
+    bool generated = false;   ///< tokens of an answer rather than of a prompt
+    int32_t prompt_end = -1;  ///< position after the prompt's last token, also in its earlier chunks; -1: not known
 
     int32_t last_position() const { return first_position + n_tokens - 1; }
 };
 
-/// What the caller knows of the batch in flight, by sequence. llama.cpp may split and reorder the batch; taps and
-/// interventions look their rows up here by (sequence, position).
+/// What the caller knows of the batch in flight, by sequence, and of the tokens before it. llama.cpp may split and
+/// reorder the batch; taps and interventions look their rows up here by (sequence, position).
 class batch_layout {
 public:
-    explicit batch_layout(int32_t max_sequences) : spans_(max_sequences) {}
+    explicit batch_layout(int32_t max_sequences) : spans_(max_sequences), histories_(max_sequences) {}
 
+    /// Begins a new batch. What the sequences held before stays known.
     void clear() { spans_.assign(spans_.size(), sequence_span{}); }
 
-    void set(int32_t sequence, const sequence_span & span) { spans_[sequence] = span; }
+    /// `tokens` [span.n_tokens]; null where they are not known.
+    void set(int32_t sequence, const sequence_span & span, const int32_t * tokens = nullptr);
 
     const sequence_span & span(int32_t sequence) const { return spans_[sequence]; }
 
     int32_t max_sequences() const { return static_cast<int32_t>(spans_.size()); }
+
+    /// The tokens of a sequence by position, at least to the end of its span; -1 where not known.
+    const std::vector<int32_t> & tokens(int32_t sequence) const { return histories_[sequence].tokens; }
+    /// Changes whenever another token takes the place of one that was there.
+    uint64_t rewrites(int32_t sequence) const { return histories_[sequence].rewrites; }
 
     token_phase phase(int32_t sequence, int32_t position) const {
         const sequence_span & span = spans_[sequence];
         if (span.generated || position < span.first_position + span.n_carried) {
             return token_phase::generated;
         }
-        return span.ends_prompt && position == span.last_position() ? token_phase::last_prompt : token_phase::prompt;
-    }
-
-    /// True for the row that `row_selection::last` takes: the last token of a prompt that is complete, or of an answer.
-    bool is_last(int32_t sequence, int32_t position) const {
-        const sequence_span & span = spans_[sequence];
-        return span.n_tokens > 0 && (span.generated || span.ends_prompt) && position == span.last_position();
+        return position + 1 == span.prompt_end ? token_phase::last_prompt : token_phase::prompt;
     }
 
 private:
+    struct history {
+        std::vector<int32_t> tokens;
+        uint64_t rewrites = 0;
+    };
+
     std::vector<sequence_span> spans_;
+    std::vector<history> histories_;
 };
 
 }  // namespace llama_steer

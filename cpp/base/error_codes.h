@@ -26,6 +26,7 @@
     X(BUFFER_IN_USE, "the buffer given is lent to another operation")                                                  \
     X(CHAT_TEMPLATE_MISSING, "the model carries no chat template and none was given")                                  \
     X(CHAT_TEMPLATE_FAILED, "the chat template could not be parsed or rendered")                                       \
+    X(NO_ROW_SELECTED, "nothing of what is evaluated matches the rows to be captured")                                 \
     X(DECODE_FAILED, "the model's forward pass failed")                                                                \
     X(EMPTY_CLASS, "a class of the fit has no samples of positive weight")                                             \
     X(SINGULAR_MATRIX, "the matrix to be factored is not positive definite")                                           \

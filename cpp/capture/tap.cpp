@@ -1,15 +1,29 @@
 #include "capture/tap.h"
 
+#include <algorithm>
+
 namespace llama_steer {
 
-tap::tap(std::string node_name, std::vector<int> layers, row_selection selection, capture_destination destination)
-    : node_name_(std::move(node_name)),
-      layers_(std::move(layers)),
-      selection_(selection),
-      destination_(destination),
-      cut_(layers_.size(), false) {}
+tap::tap(tap_request request) : request_(std::move(request)), cut_(request_.layers.size(), false) {}
 
-void tap::begin_batch() {
+bool tap::takes_all() const {
+    return request_.sequence < 0 && request_.rows.selection().scope == token_scope::all &&
+           request_.destination.type == element_type::f32;
+}
+
+bool tap::needs_outputs(int n_layers) const {
+    switch (request_.rows.selection().scope) {
+        case token_scope::last_prompt:
+        case token_scope::generated:
+        case token_scope::last_prompt_and_generated:
+        case token_scope::positions:
+            return std::find(request_.layers.begin(), request_.layers.end(), n_layers - 1) != request_.layers.end();
+        default:
+            return false;
+    }
+}
+
+void tap::clear() {
     full_labels_.clear();
     cut_labels_.clear();
     cut_.assign(cut_.size(), false);

@@ -20,11 +20,11 @@ std::exception_ptr aborted() { return make_failure(error_code::ABORTED, "the ope
 
 engine::engine(std::shared_ptr<const model> source, const context_options & options,
                std::function<void(step_events &&)> on_step)
-    : sequences_(std::max(options.max_sequences, 0)),
+    : source_(std::move(source)),
+      sequences_(std::max(options.max_sequences, 0)),
       on_step_(std::move(on_step)),
-      context_(std::make_unique<context>(std::move(source), options)) {
+      context_(std::make_unique<context>(source_, options)) {
     options_ = context_->options();
-    sites_ = context_->graph().sites();
     statistics_ = context_->statistics();
     thread_ = std::thread([this] { loop(); });
 }
@@ -71,7 +71,7 @@ operation_id engine::enqueue_simple(std::function<void()> run, operation_done do
 operation_id engine::evaluate(evaluate_request request, evaluate_done done) {
     return enqueue(
         [this, request = std::move(request), done](operation_id) mutable {
-            context_->graph().set_recording(true);
+            context_->graph().set_occasion(tap_occasion::evaluation);
             evaluate_result result = llama_steer::evaluate(*context_, sequences_, request);
             refresh_statistics();
             done(std::move(result), nullptr);
@@ -86,7 +86,7 @@ operation_id engine::generate(generate_request request) {
         },
         [this](operation_id id, std::exception_ptr failure) {
             step_events events;
-            events.ends.push_back({id, finish_reason::stop, std::move(failure)});
+            events.ends.push_back({id, finish_reason::stop, std::move(failure), std::nullopt});
             on_step_(std::move(events));
         });
 }
@@ -121,6 +121,10 @@ operation_id engine::attach(std::shared_ptr<tap> target, operation_done done) {
 
 operation_id engine::detach(std::shared_ptr<tap> target, operation_done done) {
     return enqueue_simple([this, target = std::move(target)] { context_->graph().detach(target); }, std::move(done));
+}
+
+operation_id engine::run(std::function<void()> job, operation_done done) {
+    return enqueue_simple(std::move(job), std::move(done));
 }
 
 void engine::cancel(operation_id id) {
@@ -206,7 +210,7 @@ void engine::step() {
     step_events events;
     end_cancelled(events);
     if (!generations_.empty()) {
-        context_->graph().set_recording(false);
+        context_->graph().set_occasion(tap_occasion::generation);
         pass next(*context_);
         // Answers first: a long prompt must not keep them waiting.
         for (const bool answering : {true, false}) {
@@ -233,7 +237,7 @@ void engine::step() {
         }
         for (const auto & each : generations_) {
             if (each->finished()) {
-                events.ends.push_back({each->id(), *each->finished(), nullptr});
+                events.ends.push_back({each->id(), *each->finished(), nullptr, each->captured()});
             }
         }
         generations_.erase(std::remove_if(generations_.begin(), generations_.end(),
@@ -272,7 +276,7 @@ void engine::end_cancelled(step_events & events) {
         if (found != generations_.end()) {
             (*found)->undo();
             generations_.erase(found);
-            events.ends.push_back({id, finish_reason::stop, aborted()});
+            events.ends.push_back({id, finish_reason::stop, aborted(), std::nullopt});
         }
     }
 }
@@ -280,7 +284,7 @@ void engine::end_cancelled(step_events & events) {
 void engine::fail_step(step_events & events, const std::exception_ptr & failure) {
     for (const auto & each : generations_) {
         each->undo();
-        events.ends.push_back({each->id(), finish_reason::stop, failure});
+        events.ends.push_back({each->id(), finish_reason::stop, failure, std::nullopt});
     }
     generations_.clear();
 }
@@ -295,7 +299,7 @@ void engine::close() {
     }
     step_events events;
     for (const auto & each : generations_) {
-        events.ends.push_back({each->id(), finish_reason::stop, disposed()});
+        events.ends.push_back({each->id(), finish_reason::stop, disposed(), std::nullopt});
     }
     generations_.clear();
     if (!events.empty()) {

@@ -42,9 +42,11 @@ public:
     operation_id truncate(int32_t sequence, int32_t position, operation_done done);
     operation_id attach(std::shared_ptr<tap> target, operation_done done);
     operation_id detach(std::shared_ptr<tap> target, operation_done done);
+    /// Runs `job` in its turn, when no forward pass writes to the captures.
+    operation_id run(std::function<void()> job, operation_done done);
 
     const context_options & options() const { return options_; }
-    const std::map<std::string, graph_editor::site_info> & sites() const { return sites_; }
+    const model & source() const { return *source_; }
     int32_t position(int32_t sequence) const { return sequences_.position(sequence); }
     context_statistics statistics() const;
 
@@ -74,7 +76,7 @@ private:
     void close();
 
     context_options options_;
-    std::map<std::string, graph_editor::site_info> sites_;
+    std::shared_ptr<const model> source_;
     sequence_table sequences_;
     std::function<void(step_events &&)> on_step_;
 

@@ -40,20 +40,69 @@ void check_entry(const context & target, sequence_table & sequences, const evalu
     }
 }
 
-void check_captures(context & target, const evaluate_request & request) {
-    int64_t all = 0;
-    int64_t last = 0;
+/// The last position of a prompt that `entry` completes, plus one; -1 where it completes none.
+int32_t prompt_end(const sequence_table & sequences, const evaluate_entry & entry) {
+    const bool completes = entry.ends_prompt && !entry.generated;
+    return completes ? sequences.position(entry.sequence) + static_cast<int32_t>(entry.tokens.size()) : -1;
+}
+
+/// Whether token `index` of `entry` will be an output: asked for, or needed by a capture.
+bool is_output(const evaluate_entry & entry, int32_t index, const batch_layout & layout,
+               const std::vector<std::shared_ptr<tap>> & need_outputs) {
+    const sequence_span & span = layout.span(entry.sequence);
+    const bool last = index + 1 == span.n_tokens;
+    return (entry.logits == logits_rows::all ? index >= entry.carried : last && entry.logits == logits_rows::last) ||
+           std::any_of(need_outputs.begin(), need_outputs.end(), [&](const auto & each) {
+               return each->selects(layout, entry.sequence, span.first_position + index, false);
+           });
+}
+
+/// How many rows `target_tap` takes of the whole evaluation, whose layout is set.
+int64_t count_rows(const tap & target_tap, const batch_layout & layout, const evaluate_request & request,
+                   const std::vector<std::shared_ptr<tap>> & need_outputs) {
+    const bool asks = target_tap.request().rows.selection().scope == token_scope::outputs;
+    int64_t count = 0;
     for (const evaluate_entry & entry : request.entries) {
-        all += static_cast<int64_t>(entry.tokens.size());
-        last += entry.ends_prompt || entry.generated ? 1 : 0;
+        const sequence_span & span = layout.span(entry.sequence);
+        for (int32_t i = 0; i < span.n_tokens; ++i) {
+            const bool output = asks && is_output(entry, i, layout, need_outputs);
+            count += target_tap.selects(layout, entry.sequence, span.first_position + i, output) ? 1 : 0;
+        }
     }
-    for (const std::shared_ptr<tap> & target_tap : target.graph().taps()) {
-        const int64_t needed = target_tap->selection() == row_selection::all ? all : last;
-        if (needed > target_tap->destination().capacity) {
+    return count;
+}
+
+std::vector<std::shared_ptr<tap>> taps_that_need_outputs(context & target) {
+    std::vector<std::shared_ptr<tap>> taps = target.graph().taps(tap_occasion::evaluation);
+    const int n_layers = target.source().info().n_layers;
+    taps.erase(
+        std::remove_if(taps.begin(), taps.end(), [&](const auto & each) { return !each->needs_outputs(n_layers); }),
+        taps.end());
+    return taps;
+}
+
+void check_captures(context & target, const sequence_table & sequences, const evaluate_request & request) {
+    batch_layout & layout = target.graph().layout();
+    layout.clear();
+    for (const evaluate_entry & entry : request.entries) {
+        layout.set(entry.sequence,
+                   {sequences.position(entry.sequence), static_cast<int32_t>(entry.tokens.size()), entry.carried,
+                    entry.generated, prompt_end(sequences, entry)},
+                   entry.tokens.data());
+    }
+    const std::vector<std::shared_ptr<tap>> need_outputs = taps_that_need_outputs(target);
+    for (const std::shared_ptr<tap> & each : target.graph().taps(tap_occasion::evaluation)) {
+        const int64_t needed = count_rows(*each, layout, request, need_outputs);
+        if (needed > each->destination().capacity) {
             throw error(error_code::BUFFER_TOO_SMALL, "this evaluation captures " + std::to_string(needed) +
                                                           " rows; the capture has room for " +
-                                                          std::to_string(target_tap->destination().capacity) +
+                                                          std::to_string(each->destination().capacity) +
                                                           ": capture with a larger capacity or evaluate fewer tokens");
+        }
+        if (needed == 0 && each->request().rows.selection().scope == token_scope::positions) {
+            throw error(error_code::NO_ROW_SELECTED,
+                        "none of the positions to be captured lies in this evaluation: give positions its sequences "
+                        "have, or dispose the capture");
         }
     }
 }
@@ -71,7 +120,7 @@ void check(context & target, sequence_table & sequences, evaluate_request & requ
         }
         seen[static_cast<size_t>(entry.sequence)] = true;
     }
-    check_captures(target, request);
+    check_captures(target, sequences, request);
     const auto floats = static_cast<size_t>(wanted_rows(request) * target.source().info().vocabulary_size);
     if (request.logits != nullptr && floats > request.logits_capacity) {
         throw error(error_code::BUFFER_TOO_SMALL, "the logits take " + std::to_string(floats) +
@@ -84,9 +133,13 @@ void check(context & target, sequence_table & sequences, evaluate_request & requ
 class evaluator {
 public:
     evaluator(context & target, sequence_table & sequences, const evaluate_request & request)
-        : target_(target), sequences_(sequences), request_(request), output_(request.logits) {
-        for (const std::shared_ptr<tap> & each : target.graph().taps()) {
-            needs_last_ = needs_last_ || each->selection() == row_selection::last;
+        : target_(target),
+          sequences_(sequences),
+          request_(request),
+          output_(request.logits),
+          need_outputs_(taps_that_need_outputs(target)) {
+        for (const evaluate_entry & entry : request.entries) {
+            prompt_ends_.push_back(prompt_end(sequences, entry));
         }
     }
 
@@ -112,11 +165,11 @@ private:
             const int32_t position = sequences_.position(entry.sequence);
             const int32_t carried = token_ == 0 ? entry.carried : 0;
             const int32_t first =
-                next.add(entry.sequence, {position, count, carried, entry.generated, entry.ends_prompt && complete},
+                next.add(entry.sequence, {position, count, carried, entry.generated, prompt_ends_[entry_]},
                          entry.tokens.data() + token_);
             const int32_t last = first + count - 1;
-            if (needs_last_ && complete && (entry.generated || entry.ends_prompt)) {
-                next.want_logits(last);
+            for (const std::shared_ptr<tap> & each : need_outputs_) {
+                next.want_captured(*each, entry.sequence, first);
             }
             const int32_t own = first + std::max(0, entry.carried - static_cast<int32_t>(token_));
             for (int32_t i = entry.logits == logits_rows::all ? own : last; i <= last; ++i) {
@@ -155,22 +208,11 @@ private:
     sequence_table & sequences_;
     const evaluate_request & request_;
     float * output_;
-    bool needs_last_ = false;
+    std::vector<std::shared_ptr<tap>> need_outputs_;
+    std::vector<int32_t> prompt_ends_;  ///< by entry
     size_t entry_ = 0;
     size_t token_ = 0;  ///< of the entry, where a pass ended inside it
 };
-
-std::vector<capture_labels> labels_of(context & target) {
-    std::vector<capture_labels> captures;
-    for (const std::shared_ptr<tap> & each : target.graph().taps()) {
-        capture_labels labels{each, each->full_labels(), each->cut_labels(), {}};
-        for (size_t slot = 0; slot < each->layers().size(); ++slot) {
-            labels.is_cut.push_back(each->is_cut(slot));
-        }
-        captures.push_back(std::move(labels));
-    }
-    return captures;
-}
 
 }  // namespace
 
@@ -210,8 +252,9 @@ evaluate_result evaluate(context & target, sequence_table & sequences, evaluate_
     for (const evaluate_entry & entry : request.entries) {
         before.push_back(sequences.position(entry.sequence));
     }
-    for (const std::shared_ptr<tap> & each : target.graph().taps()) {
-        each->begin_batch();
+    const std::vector<std::shared_ptr<tap>> taps = target.graph().taps(tap_occasion::evaluation);
+    for (const std::shared_ptr<tap> & each : taps) {
+        each->clear();
     }
 
     const auto undo = [&] {
@@ -241,7 +284,11 @@ evaluate_result evaluate(context & target, sequence_table & sequences, evaluate_
     for (const evaluate_entry & entry : request.entries) {
         sequences[entry.sequence].pending.reset();
     }
-    return {wanted_rows(request), labels_of(target)};
+    evaluate_result result{wanted_rows(request), {}};
+    for (const std::shared_ptr<tap> & each : taps) {
+        result.captures.push_back(labels_of(each));
+    }
+    return result;
 }
 
 }  // namespace llama_steer

@@ -41,6 +41,10 @@ generation::generation(operation_id id, generate_request request, context & targ
                                                      std::to_string(target_.options().context_size) +
                                                      " per sequence: shorten the prompt or raise contextSize");
     }
+    if (request_.capture) {
+        check_capture();
+        target_.graph().attach(request_.capture);
+    }
     for (const int32_t token : request_.prompt) {
         sampler_.accept(token);
     }
@@ -48,7 +52,43 @@ generation::generation(operation_id id, generate_request request, context & targ
     state.generating = true;
 }
 
-generation::~generation() { sequences_[request_.sequence].generating = false; }
+generation::~generation() {
+    sequences_[request_.sequence].generating = false;
+    if (request_.capture) {
+        target_.graph().detach(request_.capture);
+    }
+}
+
+/// No row of the answer may find the memory full: what it can come to is known before it begins. The last token chosen
+/// is not evaluated any more.
+void generation::check_capture() const {
+    const tap & capture = *request_.capture;
+    batch_layout & layout = target_.graph().layout();
+    layout.clear();
+    const auto n_prompt = static_cast<int32_t>(request_.prompt.size());
+    layout.set(request_.sequence, {start_, n_prompt, carried_ ? 1 : 0, false, start_ + n_prompt},
+               request_.prompt.data());
+    int64_t needed = 0;
+    for (int32_t i = 0; i < n_prompt; ++i) {
+        needed += capture.selects(layout, request_.sequence, start_ + i, i + 1 == n_prompt) ? 1 : 0;
+    }
+    switch (capture.request().rows.selection().scope) {
+        case token_scope::prompt:
+        case token_scope::last_prompt:
+            break;
+        default:
+            needed += std::min(request_.max_tokens - 1, target_.options().context_size - start_ - n_prompt);
+    }
+    if (needed > capture.destination().capacity) {
+        throw error(error_code::BUFFER_TOO_SMALL,
+                    "this answer may bring " + std::to_string(needed) + " rows; its capture has room for " +
+                        std::to_string(capture.destination().capacity) + ": give a larger capacity or lower maxTokens");
+    }
+}
+
+std::optional<capture_labels> generation::captured() const {
+    return request_.capture ? std::optional<capture_labels>(labels_of(request_.capture)) : std::nullopt;
+}
 
 void generation::join(pass & next) {
     sequence_table::state & state = sequences_[request_.sequence];
@@ -56,7 +96,7 @@ void generation::join(pass & next) {
     output_ = -1;
     if (answering()) {
         joined_ = 1;
-        output_ = next.add(request_.sequence, {position, 1, 0, true, false}, &*state.pending);
+        output_ = next.add(request_.sequence, {position, 1, 0, true, -1}, &*state.pending);
         next.want_logits(output_);
         return;
     }
@@ -66,8 +106,12 @@ void generation::join(pass & next) {
     }
     const bool complete = cursor_ + static_cast<size_t>(joined_) == request_.prompt.size();
     const int32_t carried = carried_ && cursor_ == 0 ? 1 : 0;
+    const int32_t prompt_end = start_ + static_cast<int32_t>(request_.prompt.size());
     const int32_t first =
-        next.add(request_.sequence, {position, joined_, carried, false, complete}, request_.prompt.data() + cursor_);
+        next.add(request_.sequence, {position, joined_, carried, false, prompt_end}, request_.prompt.data() + cursor_);
+    if (request_.capture && request_.capture->needs_outputs(target_.source().info().n_layers)) {
+        next.want_captured(*request_.capture, request_.sequence, first);
+    }
     if (complete) {
         output_ = first + joined_ - 1;
         next.want_logits(output_);

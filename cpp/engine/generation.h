@@ -12,7 +12,7 @@ namespace llama_steer {
 class generation {
 public:
     /// Checks the request and claims the sequence. Throws INVALID_ARGUMENT, SEQUENCE_BUSY, PROMPT_EMPTY,
-    /// PROMPT_TOO_LONG.
+    /// PROMPT_TOO_LONG, BUFFER_TOO_SMALL (the request's capture).
     generation(operation_id id, generate_request request, context & target, sequence_table & sequences);
     /// Releases the sequence; what was chosen last stays pending there.
     ~generation();
@@ -33,11 +33,15 @@ public:
     /// answer has begun.
     void undo();
 
+    /// The labels of what the request's capture holds; nothing where it has none.
+    std::optional<capture_labels> captured() const;
+
     /// Set when the generation is over.
     std::optional<finish_reason> finished() const { return finished_; }
 
 private:
     bool is_stop(int32_t token) const;
+    void check_capture() const;
 
     operation_id id_;
     generate_request request_;

@@ -20,8 +20,20 @@ public:
         for (int32_t i = 0; i < span.n_tokens; ++i) {
             tokens_.push_back({tokens[i], span.first_position + i, sequence, false});
         }
-        target_.graph().layout().set(sequence, span);
+        target_.graph().layout().set(sequence, span, tokens);
         return first;
+    }
+
+    /// Makes outputs of the tokens of `sequence`, whose first has index `first`, that `target` takes: a capture of rows
+    /// named one by one holds them at the last block as well, which computes output rows only.
+    void want_captured(const tap & target, int32_t sequence, int32_t first) {
+        const batch_layout & layout = target_.graph().layout();
+        const sequence_span & span = layout.span(sequence);
+        for (int32_t i = 0; i < span.n_tokens; ++i) {
+            if (target.selects(layout, sequence, span.first_position + i, false)) {
+                want_logits(first + i);
+            }
+        }
     }
 
     void want_logits(int32_t index) { tokens_[static_cast<size_t>(index)].output = true; }

@@ -7,12 +7,24 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace llama_steer {
 
 /// Names an operation of an engine, to cancel it.
 using operation_id = uint64_t;
+
+/// The labels of what a tap held when an operation was done.
+struct capture_labels {
+    std::shared_ptr<tap> target;
+    std::vector<row_label> full;
+    std::vector<row_label> cut;  ///< of the layers that compute output rows only
+    std::vector<bool> is_cut;    ///< per captured layer, which of the two holds for it
+};
+
+/// What `target` holds now.
+capture_labels labels_of(const std::shared_ptr<tap> & target);
 
 enum class logits_rows : uint8_t { none, last, all };
 
@@ -33,14 +45,6 @@ struct evaluate_request {
     size_t logits_capacity = 0;  ///< floats
 };
 
-/// The labels of what a tap held when an evaluation was done.
-struct capture_labels {
-    std::shared_ptr<tap> target;
-    std::vector<row_label> full;
-    std::vector<row_label> cut;  ///< of the layers that compute output rows only
-    std::vector<bool> is_cut;    ///< per captured layer, which of the two holds for it
-};
-
 struct evaluate_result {
     int64_t logits_rows = 0;
     std::vector<capture_labels> captures;
@@ -56,6 +60,7 @@ struct generate_request {
     int32_t max_tokens = 0;
     std::vector<int32_t> stop_tokens;  ///< besides the vocabulary's own end-of-generation tokens
     sampler_options sampling;
+    std::shared_ptr<tap> capture;  ///< records this answer; null: none
 };
 
 enum class finish_reason : uint8_t {
@@ -72,7 +77,8 @@ struct generated_token {
 struct generation_end {
     operation_id generation;
     finish_reason reason;
-    std::exception_ptr failure;  ///< null unless it failed or was cancelled
+    std::exception_ptr failure;              ///< null unless it failed or was cancelled
+    std::optional<capture_labels> captured;  ///< of the request's capture, if it was finished
 };
 
 /// What one step of all running generations brought. Delivered on the engine's thread, once per step.

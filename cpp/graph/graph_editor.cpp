@@ -1,37 +1,47 @@
 #include "graph/graph_editor.h"
 
-#include "graph/site.h"
+#include "base/error.h"
+#include "graph/site_name.h"
 
 #include <ggml.h>
 
 namespace llama_steer {
 
-graph_editor::graph_editor(const built_graph & graph) : graph_(graph.graph) {
+graph_editor::graph_editor(const built_graph & graph) : context_(graph.context), graph_(graph.graph) {
     const int count = ggml_graph_n_nodes(graph_);
     nodes_.reserve(count);
     for (int i = 0; i < count; ++i) {
         ggml_tensor * node = ggml_graph_node(graph_, i);
         nodes_.push_back(node);
-        site_name site = parse_site_name(ggml_get_name(node));
+        const site_name site = parse_site_name(ggml_get_name(node));
         if (site.layer >= 0) {
-            named_[{std::move(site.name), site.layer}] = node;
+            named_[site.name][site.layer] = node;
         }
     }
 }
 
 ggml_tensor * graph_editor::find(const std::string & name, int layer) const {
-    const auto found = named_.find({name, layer});
-    return found == named_.end() ? nullptr : found->second;
+    const auto found = named_.find(name);
+    if (found == named_.end()) {
+        return nullptr;
+    }
+    const auto node = found->second.find(layer);
+    return node == found->second.end() ? nullptr : node->second;
 }
 
-std::map<std::string, graph_editor::site_info> graph_editor::sites() const {
-    std::map<std::string, site_info> sites;
-    for (const auto & [key, node] : named_) {
-        site_info & info = sites[key.first];
-        info.layers.push_back(key.second);
-        info.width = info.width == 0 ? node->ne[0] : info.width;
+void graph_editor::require_room(int count) const {
+    size_t needed = nodes_.size() + appended_.size() + static_cast<size_t>(count);
+    for (const auto & [anchor, inserted] : insertions_) {
+        needed += inserted.size();
     }
-    return sites;
+    // A node takes a tensor's header; half as much again covers alignment.
+    const size_t bytes = static_cast<size_t>(count) * (ggml_tensor_overhead() * 3 / 2);
+    if (needed > static_cast<size_t>(ggml_graph_size(graph_)) ||
+        ggml_used_mem(context_) + bytes > ggml_get_mem_size(context_)) {
+        throw error(error_code::OUT_OF_MEMORY,
+                    "the model's graph has no room for so many captures and interventions: capture fewer sites or "
+                    "layers at once");
+    }
 }
 
 void graph_editor::repoint_readers(ggml_tensor * from, ggml_tensor * to) {
@@ -70,11 +80,14 @@ std::vector<ggml_tensor *> graph_editor::views_of(const ggml_tensor * tensor) co
             collect(node);
         }
     }
+    for (ggml_tensor * node : appended_) {
+        collect(node);
+    }
     return views;
 }
 
 void graph_editor::commit() {
-    if (insertions_.empty()) {
+    if (insertions_.empty() && appended_.empty()) {
         return;
     }
     // Expanding marks a node and all it reads as "to be computed"; upstream leaves the branches it did not choose
@@ -94,6 +107,9 @@ void graph_editor::commit() {
                 ggml_build_forward_expand(graph_, addition);
             }
         }
+    }
+    for (ggml_tensor * node : appended_) {
+        ggml_build_forward_expand(graph_, node);
     }
 
     for (size_t i = 0; i < nodes_.size(); ++i) {

@@ -4,9 +4,9 @@
 
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
+struct ggml_context;
 struct ggml_tensor;
 
 namespace llama_steer {
@@ -19,12 +19,11 @@ public:
     /// The node `<name>-<layer>`, or null. Where a graph uses a name twice in a layer, the later node is the site.
     ggml_tensor * find(const std::string & name, int layer) const;
 
-    /// Every named site: name -> layers that have it, and the row length (ne[0]) at the first of them.
-    struct site_info {
-        std::vector<int> layers;
-        int64_t width = 0;
-    };
-    std::map<std::string, site_info> sites() const;
+    /// Every named node: name -> layer -> node.
+    const std::map<std::string, std::map<int, ggml_tensor *>> & nodes() const { return named_; }
+
+    /// Throws OUT_OF_MEMORY unless `count` more nodes fit into the graph, which upstream gave a fixed size.
+    void require_room(int count) const;
 
     /// Makes every node that reads `from`, as operand or through a view, read `to` instead. `to` itself and nodes
     /// already inserted are left alone.
@@ -36,6 +35,9 @@ public:
     /// Schedules `node` to run right after `anchor` (and after what was inserted there before).
     void insert_after(ggml_tensor * anchor, ggml_tensor * node);
 
+    /// Schedules `node` to run after everything else.
+    void append(ggml_tensor * node) { appended_.push_back(node); }
+
     /// Nodes of the graph that share the memory of `tensor` as views of it, inserted ones included.
     std::vector<ggml_tensor *> views_of(const ggml_tensor * tensor) const;
 
@@ -43,10 +45,12 @@ public:
     void commit();
 
 private:
+    ggml_context * context_;
     ggml_cgraph * graph_;
     std::vector<ggml_tensor *> nodes_;
-    std::map<std::pair<std::string, int>, ggml_tensor *> named_;
+    std::map<std::string, std::map<int, ggml_tensor *>> named_;
     std::map<ggml_tensor *, std::vector<ggml_tensor *>> insertions_;
+    std::vector<ggml_tensor *> appended_;
     std::map<ggml_tensor *, ggml_tensor *> replacements_;
 };
 

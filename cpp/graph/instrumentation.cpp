@@ -1,5 +1,6 @@
 #include "graph/instrumentation.h"
 
+#include "graph/site_map.h"
 #include "graph/steer_nodes.h"
 #include "graph/tap_nodes.h"
 
@@ -11,14 +12,33 @@ namespace llama_steer {
 
 namespace {
 
+/// A tap and the tensors of its site, one per captured layer.
+struct located_tap {
+    std::shared_ptr<tap> target;
+    std::vector<ggml_tensor *> sites;
+};
+
+std::vector<located_tap> locate(const std::vector<std::shared_ptr<tap>> & taps, const graph_editor & editor) {
+    site_map map(editor);
+    std::vector<located_tap> located;
+    for (const std::shared_ptr<tap> & target : taps) {
+        located.push_back({target, {}});
+        for (const int layer : target->layers()) {
+            located.back().sites.push_back(map.find(target->request().site, layer));
+        }
+    }
+    return located;
+}
+
 /// The taps and interventions of one built graph.
 class instrumented_graph final : public graph_inputs {
 public:
-    instrumented_graph(const instrumentation & owner, const built_graph & graph, graph_editor & editor)
+    /// `taps` were located before anything was inserted, which changes who reads what.
+    instrumented_graph(const instrumentation & owner, const std::vector<located_tap> & taps, const built_graph & graph,
+                       graph_editor & editor)
         : owner_(owner), epoch_(owner.epoch()), steering_(owner.steering(), owner.n_layers(), graph, editor) {
-        static const std::vector<std::shared_ptr<tap>> none;
-        for (const std::shared_ptr<tap> & target : owner.recording() ? owner.taps() : none) {
-            taps_.push_back(std::make_unique<tap_nodes>(target, graph, editor, owner.layout()));
+        for (const located_tap & each : taps) {
+            taps_.push_back(std::make_unique<tap_nodes>(each.target, each.sites, graph, editor, owner.layout()));
         }
         for (const auto & nodes : taps_) {
             nodes->finish(editor);
@@ -52,23 +72,39 @@ instrumentation::instrumentation(int32_t max_sequences, int n_layers)
     : n_layers_(n_layers), steering_(max_sequences, n_layers), layout_(max_sequences) {}
 
 void instrumentation::attach(std::shared_ptr<tap> target) {
+    epoch_ += takes_part(*target) ? 1 : 0;
     taps_.push_back(std::move(target));
-    ++epoch_;
 }
 
 void instrumentation::detach(const std::shared_ptr<tap> & target) {
     const auto found = std::find(taps_.begin(), taps_.end(), target);
     if (found != taps_.end()) {
         taps_.erase(found);
-        ++epoch_;
+        epoch_ += takes_part(*target) ? 1 : 0;
+        detached_bytes_copied_ += target->bytes_copied();
     }
 }
 
-void instrumentation::set_recording(bool recording) {
-    if (recording != recording_ && !taps_.empty()) {
+void instrumentation::set_occasion(tap_occasion occasion) {
+    if (occasion != occasion_ && !taps_.empty()) {
         ++epoch_;
     }
-    recording_ = recording;
+    occasion_ = occasion;
+}
+
+std::vector<std::shared_ptr<tap>> instrumentation::taps(tap_occasion occasion) const {
+    std::vector<std::shared_ptr<tap>> result;
+    std::copy_if(taps_.begin(), taps_.end(), std::back_inserter(result),
+                 [&](const auto & each) { return each->request().occasion == occasion; });
+    return result;
+}
+
+uint64_t instrumentation::bytes_copied() const {
+    uint64_t bytes = detached_bytes_copied_;
+    for (const std::shared_ptr<tap> & each : taps_) {
+        bytes += each->bytes_copied();
+    }
+    return bytes;
 }
 
 void instrumentation::set_steering(int32_t sequence, std::shared_ptr<const steering_list> list) {
@@ -80,10 +116,8 @@ void instrumentation::set_steering(int32_t sequence, std::shared_ptr<const steer
 std::unique_ptr<graph_inputs> instrumentation::instrument(const built_graph & graph) {
     ++graphs_built_;
     graph_editor editor(graph);
-    if (sites_.empty()) {
-        sites_ = editor.sites();
-    }
-    return std::make_unique<instrumented_graph>(*this, graph, editor);
+    const std::vector<located_tap> located = locate(taps(occasion_), editor);
+    return std::make_unique<instrumented_graph>(*this, located, graph, editor);
 }
 
 }  // namespace llama_steer

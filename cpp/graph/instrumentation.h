@@ -2,13 +2,10 @@
 
 #include "base/batch_layout.h"
 #include "capture/tap.h"
-#include "graph/graph_editor.h"
 #include "graph/seam.h"
 #include "steering/steering_plan.h"
 
-#include <map>
 #include <memory>
-#include <string>
 #include <vector>
 
 namespace llama_steer {
@@ -19,14 +16,17 @@ class instrumentation final : public graph_client {
 public:
     instrumentation(int32_t max_sequences, int n_layers);
 
-    /// Attaches a tap; the next graph is rebuilt with it.
+    /// Attaches a tap; the next graph of its occasion is built with it.
     void attach(std::shared_ptr<tap> target);
     /// Detaches it; its destination is not written from the next decode on.
     void detach(const std::shared_ptr<tap> & target);
-    const std::vector<std::shared_ptr<tap>> & taps() const { return taps_; }
-    /// Whether the taps take part in the next decodes.
-    void set_recording(bool recording);
-    bool recording() const { return recording_; }
+    /// Says what the next decodes are, which decides what taps take part.
+    void set_occasion(tap_occasion occasion);
+
+    /// The taps of an occasion, in the order they were attached.
+    std::vector<std::shared_ptr<tap>> taps(tap_occasion occasion) const;
+    /// Bytes that taps ever copied (see tap::bytes_copied), detached ones included.
+    uint64_t bytes_copied() const;
 
     void set_steering(int32_t sequence, std::shared_ptr<const steering_list> list);
     const steering_plan & steering() const { return steering_; }
@@ -35,10 +35,8 @@ public:
     batch_layout & layout() { return layout_; }
     const batch_layout & layout() const { return layout_; }
 
-    /// Named nodes of the last built graph. Filled by the first graph, which creating a context builds.
-    const std::map<std::string, graph_editor::site_info> & sites() const { return sites_; }
-
     int n_layers() const { return n_layers_; }
+    tap_occasion occasion() const { return occasion_; }
     /// Changes whenever a graph built before does not fit any more.
     uint64_t epoch() const { return epoch_; }
     /// Graphs instrumented so far (a reused graph is not built again).
@@ -47,14 +45,16 @@ public:
     std::unique_ptr<graph_inputs> instrument(const built_graph & graph) override;
 
 private:
+    bool takes_part(const tap & target) const { return target.request().occasion == occasion_; }
+
     int n_layers_;
     uint64_t epoch_ = 0;
     uint64_t graphs_built_ = 0;
+    uint64_t detached_bytes_copied_ = 0;
     std::vector<std::shared_ptr<tap>> taps_;
-    bool recording_ = false;
+    tap_occasion occasion_ = tap_occasion::generation;
     steering_plan steering_;
     batch_layout layout_;
-    std::map<std::string, graph_editor::site_info> sites_;
 };
 
 }  // namespace llama_steer

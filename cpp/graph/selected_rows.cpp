@@ -2,7 +2,7 @@
 
 namespace llama_steer {
 
-void selected_rows::assign(row_selection selection, const micro_batch & batch, const batch_layout & layout) {
+void selected_rows::assign(const tap & target, const micro_batch & batch, const batch_layout & layout) {
     full.clear();
     cut.clear();
     full_labels.clear();
@@ -12,7 +12,7 @@ void selected_rows::assign(row_selection selection, const micro_batch & batch, c
     for (int32_t i = 0; i < batch.n_tokens; ++i) {
         const bool output = batch.is_output(i);
         const row_label label{batch.sequence(i), batch.positions[i], batch.tokens != nullptr ? batch.tokens[i] : -1};
-        if (selection == row_selection::all || layout.is_last(label.sequence, label.position)) {
+        if (target.selects(layout, label.sequence, label.position, output)) {
             full.push_back(i);
             full_labels.push_back(label);
             if (output) {
@@ -22,17 +22,6 @@ void selected_rows::assign(row_selection selection, const micro_batch & batch, c
         }
         output_row += output ? 1 : 0;
     }
-}
-
-std::pair<size_t, size_t> count_last_rows(const micro_batch & batch, const batch_layout & layout) {
-    std::pair<size_t, size_t> count{0, 0};
-    for (int32_t i = 0; i < batch.n_tokens; ++i) {
-        if (layout.is_last(batch.sequence(i), batch.positions[i])) {
-            ++count.first;
-            count.second += batch.is_output(i) ? 1 : 0;
-        }
-    }
-    return count;
 }
 
 }  // namespace llama_steer

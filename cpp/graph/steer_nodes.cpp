@@ -1,6 +1,6 @@
 #include "graph/steer_nodes.h"
 
-#include "graph/site.h"
+#include "graph/site_map.h"
 #include "steering/add_kernel.h"
 
 #include <ggml.h>
@@ -9,9 +9,9 @@ namespace llama_steer {
 
 steer_nodes::steer_nodes(const steering_plan & plan, int n_layers, const built_graph & graph, graph_editor & editor)
     : device_(plan), device_capacity_(device_terms::capacity_for(plan)) {
-    const std::string residual = node_name_of_site("residual");
+    site_map sites(editor);
     for (int layer = 0; layer < n_layers; ++layer) {
-        ggml_tensor * site = plan.steers(layer) ? editor.find(residual, layer) : nullptr;
+        ggml_tensor * site = plan.steers(layer) ? sites.find("residual", layer) : nullptr;
         if (site == nullptr) {
             continue;
         }
@@ -43,11 +43,10 @@ void steer_nodes::set(const micro_batch & batch, const batch_layout & layout, co
     }
     for (int32_t i = 0; i < batch.n_tokens; ++i) {
         const int32_t sequence = batch.sequence(i);
-        const steering_list * list = plan.list(sequence);
-        const token_phase phase = layout.phase(sequence, batch.positions[i]);
-        full_.add_row(list, phase);
-        if (batch.is_output(i)) {
-            cut_.add_row(list, phase);
+        const bool output = batch.is_output(i);
+        full_.add_row(plan.list(sequence), layout, sequence, batch.positions[i], output);
+        if (output) {
+            cut_.add_last_row_of(full_);
         }
     }
     device_.set(full_, cut_, plan);

@@ -144,7 +144,8 @@ bool context::cut(int32_t sequence, int32_t position) {
 
 context_statistics context::statistics() const {
     const llama_perf_context_data performance = llama_perf_context(handle_.get());
-    return {instrumentation_.graphs_built(), static_cast<uint64_t>(performance.n_reused), decodes_, tokens_};
+    return {instrumentation_.graphs_built(), static_cast<uint64_t>(performance.n_reused), decodes_, tokens_,
+            instrumentation_.bytes_copied()};
 }
 
 }  // namespace llama_steer

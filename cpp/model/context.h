@@ -28,6 +28,7 @@ struct context_statistics {
     uint64_t graphs_reused = 0;
     uint64_t decodes = 0;
     uint64_t tokens = 0;
+    uint64_t capture_bytes_copied = 0;  ///< of captured rows, those that no layer could write in place
 };
 
 /// One token of a batch.

@@ -1,8 +1,11 @@
 #pragma once
 
+#include "graph/site_map.h"
+
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include <llama.h>
@@ -43,6 +46,11 @@ public:
     /// A metadata value as text; empty if the key is absent.
     std::string metadata(const std::string & key) const;
 
+    /// What can be captured, by name and layer. Found by building the model's graph once, in a small context of its
+    /// own, which takes some milliseconds and up to seconds on a device: later calls return at once. Throws
+    /// OUT_OF_MEMORY.
+    const site_table & sites() const;
+
     /// llama.cpp's handle, for contexts. Never freed by the caller.
     llama_model * handle() const { return handle_.get(); }
 
@@ -55,6 +63,8 @@ private:
     std::unique_ptr<llama_model, deleter> handle_;
     model_info info_;
     std::string chat_template_;
+    mutable std::mutex sites_mutex_;
+    mutable site_table sites_;
 };
 
 }  // namespace llama_steer

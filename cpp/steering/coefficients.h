@@ -22,8 +22,11 @@ public:
         terms_.clear();
     }
 
-    /// Appends the next row, steered by `list` (may be null).
-    void add_row(const steering_list * list, token_phase phase);
+    /// Appends the next row, the token at `position` of `sequence`, steered by `list` (may be null).
+    void add_row(const steering_list * list, const batch_layout & layout, int32_t sequence, int32_t position,
+                 bool output);
+    /// Appends the last row of `other`.
+    void add_last_row_of(const coefficients & other);
 
     int64_t n_rows() const { return static_cast<int64_t>(begins_.size()) - 1; }
     const active_term * begin(int64_t row) const { return terms_.data() + begins_[row]; }

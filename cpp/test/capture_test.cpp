@@ -8,29 +8,10 @@
 #include <cstring>
 
 using namespace llama_steer;
+using testbed::all_layers;
+using testbed::recording;
 
 namespace {
-
-std::vector<int> all_layers() {
-    std::vector<int> layers;
-    for (int layer = 0; layer < testbed::chat_model()->info().n_layers; ++layer) {
-        layers.push_back(layer);
-    }
-    return layers;
-}
-
-/// Memory for a capture, as a caller would own it, and the tap on it.
-struct recording {
-    recording(row_selection selection, int64_t capacity, const std::string & node = "l_out")
-        : width(testbed::chat_model()->info().hidden_size),
-          memory(all_layers().size() * static_cast<size_t>(capacity * width), NAN),
-          target(std::make_shared<tap>(node, all_layers(), selection,
-                                       capture_destination{memory.data(), capacity, width})) {}
-
-    int64_t width;
-    std::vector<float> memory;
-    std::shared_ptr<tap> target;
-};
 
 context_options options(int32_t sequences, int32_t batch = 512, bool unified = true, int32_t threads = 1) {
     context_options result;
@@ -57,14 +38,14 @@ void check_layer(const recording & mine, const evaluate_result & result, size_t 
         CHECK_EQ(rows[i].position, labels[i].position);
         CHECK_EQ(rows[i].token, labels[i].token);
     }
-    CHECK(std::memcmp(mine.target->row(slot, 0), expected.data(), expected.size() * sizeof(float)) == 0);
+    CHECK(std::memcmp(mine.row(slot, 0), expected.data(), expected.size() * sizeof(float)) == 0);
 }
 
 /// Feeds the prompts of `sequences` sequences to both and compares all layers; then three steps of one token each.
 void compare_all_rows(int32_t sequences, int32_t batch, bool all_outputs, int32_t threads = 1) {
     testbed::waiting_engine mine(options(sequences, batch, true, threads));
     reference::plain_context theirs(sequences, batch, true, "l_out", threads);
-    const recording rows(row_selection::all, 512);
+    const recording rows(token_scope::all, 512);
     mine.attach(rows.target);
 
     std::vector<int32_t> positions(static_cast<size_t>(sequences), 0);
@@ -120,7 +101,7 @@ TEST(capture_in_several_reordered_micro_batches_is_bit_identical_and_labelled_ri
     constexpr int32_t sequences = 4;
     testbed::waiting_engine mine(options(sequences, 512, false));
     reference::plain_context theirs(sequences, 512, false);
-    const recording rows(row_selection::all, 512);
+    const recording rows(token_scope::all, 512);
     mine.attach(rows.target);
     std::vector<evaluate_entry> entries;
     std::vector<reference::token> tokens;
@@ -146,8 +127,8 @@ TEST(capture_in_several_reordered_micro_batches_is_bit_identical_and_labelled_ri
 
     for (const int layer : all_layers()) {
         const std::vector<float> & expected = theirs.rows(layer);
-        CHECK(std::memcmp(rows.target->row(static_cast<size_t>(layer), 0), expected.data(),
-                          expected.size() * sizeof(float)) == 0);
+        CHECK(std::memcmp(rows.row(static_cast<size_t>(layer), 0), expected.data(), expected.size() * sizeof(float)) ==
+              0);
     }
 
     // Whether the labels are right shows against each sequence alone, where the order is known.
@@ -170,7 +151,7 @@ TEST(capture_in_several_reordered_micro_batches_is_bit_identical_and_labelled_ri
                     continue;
                 }
                 CHECK_EQ(held[row].token, own[static_cast<size_t>(held[row].position)].id);
-                const float * mine_row = rows.target->row(static_cast<size_t>(layer), static_cast<int64_t>(row));
+                const float * mine_row = rows.row(static_cast<size_t>(layer), static_cast<int64_t>(row));
                 const size_t at = cut ? 0 : static_cast<size_t>(held[row].position);
                 const float * their_row = alone.rows(layer).data() + at * static_cast<size_t>(rows.width);
                 float worst = 0;
@@ -186,8 +167,8 @@ TEST(capture_in_several_reordered_micro_batches_is_bit_identical_and_labelled_ri
 TEST(capture_of_last_rows_gathers_the_rows_that_all_has) {
     constexpr int32_t sequences = 5;
     testbed::waiting_engine mine(options(sequences));
-    const recording all(row_selection::all, 512);
-    const recording last(row_selection::last, sequences);
+    const recording all(token_scope::all, 512);
+    const recording last(token_scope::last_prompt, sequences);
     mine.attach(all.target);
     mine.attach(last.target);
     std::vector<evaluate_entry> entries;
@@ -218,8 +199,7 @@ TEST(capture_of_last_rows_gathers_the_rows_that_all_has) {
             });
             CHECK(found != rows.end());
             if (found != rows.end()) {
-                CHECK(std::memcmp(last.target->row(slot, static_cast<int64_t>(i)),
-                                  all.target->row(slot, found - rows.begin()),
+                CHECK(std::memcmp(last.row(slot, static_cast<int64_t>(i)), all.row(slot, found - rows.begin()),
                                   static_cast<size_t>(all.width) * sizeof(float)) == 0);
             }
         }
@@ -230,7 +210,7 @@ TEST(capture_of_raw_nodes_is_bit_identical) {
     for (const char * node : {"ffn_inp", "ffn_out", "attn_norm", "kqv_out"}) {
         testbed::waiting_engine mine(options(1));
         reference::plain_context theirs(1, 512, true, node);
-        const recording rows(row_selection::all, 64, node);
+        const recording rows(token_scope::all, 64, node);
         mine.attach(rows.target);
         evaluate_entry entry;
         entry.tokens = testbed::prompt(1);
@@ -243,7 +223,7 @@ TEST(capture_of_raw_nodes_is_bit_identical) {
         for (const int layer : all_layers()) {
             const std::vector<float> & expected = theirs.rows(layer);
             CHECK(!expected.empty());
-            CHECK(std::memcmp(rows.target->row(static_cast<size_t>(layer), 0), expected.data(),
+            CHECK(std::memcmp(rows.row(static_cast<size_t>(layer), 0), expected.data(),
                               expected.size() * sizeof(float)) == 0);
         }
     }
@@ -251,7 +231,7 @@ TEST(capture_of_raw_nodes_is_bit_identical) {
 
 TEST(a_capture_too_small_for_an_evaluation_is_refused_and_nothing_is_kept) {
     testbed::waiting_engine mine(options(1));
-    const recording rows(row_selection::all, 4);
+    const recording rows(token_scope::all, 4);
     mine.attach(rows.target);
     evaluate_entry entry;
     entry.tokens = testbed::prompt(1);
@@ -270,8 +250,8 @@ TEST(capture_over_several_passes_is_bit_identical) { compare_all_rows(4, 32, fal
 TEST(capture_over_passes_with_and_without_other_rows_is_labelled_right) {
     testbed::waiting_engine mine(options(1, 16));
     reference::plain_context theirs(1, 16);
-    const recording all(row_selection::all, 64);
-    const recording last(row_selection::last, 4);
+    const recording all(token_scope::all, 64);
+    const recording last(token_scope::last_prompt, 4);
     mine.attach(all.target);
     mine.attach(last.target);
     evaluate_entry entry;
@@ -298,8 +278,8 @@ TEST(capture_over_passes_with_and_without_other_rows_is_labelled_right) {
         for (const int layer : all_layers()) {
             const bool is_last = layer == all_layers().back();
             check_layer(all, result, static_cast<size_t>(layer), expected[layer], is_last ? cut : full);
-            const float * row = last.target->row(static_cast<size_t>(layer), 0);
-            const float * same = all.target->row(static_cast<size_t>(layer), is_last ? 0 : 32);
+            const float * row = last.row(static_cast<size_t>(layer), 0);
+            const float * same = all.row(static_cast<size_t>(layer), is_last ? 0 : 32);
             CHECK(std::memcmp(row, same, static_cast<size_t>(all.width) * sizeof(float)) == 0);
         }
         CHECK_EQ(result.captures[1].full.size(), 1U);

@@ -51,10 +51,10 @@ outcome run(bool device) {
     std::iota(layers.begin(), layers.end(), 0);
     outcome result;
     result.rows.assign(layers.size() * 64 * static_cast<size_t>(info.hidden_size), 0.0F);
-    const auto target = std::make_shared<tap>("l_out", layers, row_selection::all,
-                                              capture_destination{result.rows.data(), 64, info.hidden_size});
+    const auto target =
+        testbed::make_tap("residual", layers, token_scope::all, result.rows.data(), 64, info.hidden_size);
     attached.attach(target);
-    attached.set_recording(true);
+    attached.set_occasion(tap_occasion::evaluation);
 
     const auto a = testbed::directions(1);
     const auto b = testbed::directions(2, {1, 4});
@@ -71,8 +71,9 @@ outcome run(bool device) {
         std::vector<int32_t> outputs;
         for (int32_t sequence = 0; sequence < 2; ++sequence) {
             const std::vector<int32_t> tokens = step == 0 ? testbed::prompt(sequence) : std::vector<int32_t>{40 + step};
+            const auto n_tokens = static_cast<int32_t>(tokens.size());
             attached.layout().set(sequence,
-                                  {positions[sequence], static_cast<int32_t>(tokens.size()), 0, step > 0, true});
+                                  {positions[sequence], n_tokens, 0, step > 0, positions[sequence] + n_tokens});
             for (size_t i = 0; i < tokens.size(); ++i) {
                 const int32_t k = batch.n_tokens++;
                 batch.token[k] = tokens[i];
@@ -83,7 +84,7 @@ outcome run(bool device) {
             }
             outputs.push_back(batch.n_tokens - 1);
         }
-        target->begin_batch();
+        target->clear();
         CHECK_EQ(llama_decode(context.get(), batch), 0);
         for (const int32_t index : outputs) {
             const float * logits = llama_get_logits_ith(context.get(), index);

@@ -1,7 +1,7 @@
 // That a capture costs no copy: the graph's own node lies in the caller's memory.
 
 #include "check.h"
-#include "graph/site.h"
+#include "graph/site_name.h"
 #include "reference.h"
 #include "testbed.h"
 
@@ -76,17 +76,17 @@ TEST(the_graph_writes_straight_into_the_captures_memory) {
     std::iota(layers.begin(), layers.end(), 0);
     constexpr int64_t capacity = 40;
     std::vector<float> memory(layers.size() * capacity * static_cast<size_t>(info.hidden_size));
-    const auto target = std::make_shared<tap>("l_out", layers, row_selection::all,
-                                              capture_destination{memory.data(), capacity, info.hidden_size});
+    const auto target =
+        testbed::make_tap("residual", layers, token_scope::all, memory.data(), capacity, info.hidden_size);
     attached.attach(target);
-    attached.set_recording(true);
+    attached.set_occasion(tap_occasion::evaluation);
 
     int32_t position = 0;
     const auto decode = [&](std::vector<int32_t> tokens, bool begin) {
         attached.layout().clear();
-        attached.layout().set(0, {position, static_cast<int32_t>(tokens.size()), 0, false, true});
+        attached.layout().set(0, {position, static_cast<int32_t>(tokens.size()), 0, false, -1});
         if (begin) {
-            target->begin_batch();
+            target->clear();
         }
         llama_batch batch = llama_batch_get_one(tokens.data(), static_cast<int32_t>(tokens.size()));
         CHECK_EQ(llama_decode(context.get(), batch), 0);
@@ -111,4 +111,5 @@ TEST(the_graph_writes_straight_into_the_captures_memory) {
         }
     }
     CHECK_EQ(attached.graphs_built(), built);
+    CHECK_EQ(attached.bytes_copied(), 0U);
 }

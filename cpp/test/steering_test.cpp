@@ -185,8 +185,7 @@ TEST(a_scope_acts_on_its_tokens_only) {
     const auto capture = [&](std::vector<steering_term> terms) {
         testbed::waiting_engine mine(options(1));
         std::vector<float> memory(static_cast<size_t>(width) * 64);
-        const auto target = std::make_shared<tap>("l_out", std::vector<int>{2}, row_selection::all,
-                                                  capture_destination{memory.data(), 64, width});
+        const auto target = testbed::make_tap("residual", {2}, token_scope::all, memory.data(), 64, width);
         mine.attach(target);
         mine.steer(0, std::move(terms));
         mine.evaluate(entry(0, prompt));

@@ -6,6 +6,7 @@
 #include "model/model.h"
 #include "model/tokenizer.h"
 
+#include <cmath>
 #include <condition_variable>
 #include <filesystem>
 #include <future>
@@ -93,6 +94,45 @@ inline std::shared_ptr<const direction_set> directions(uint64_t seed, std::vecto
                                                  info.hidden_size);
 }
 
+/// A tap on float32 memory of [layers][capacity][width].
+inline std::shared_ptr<tap> make_tap(const std::string & site, std::vector<int> layers, token_selector rows,
+                                     float * data, int64_t capacity, int64_t width) {
+    tap_request request;
+    request.site = site;
+    request.layers = std::move(layers);
+    request.rows = std::move(rows);
+    request.destination = {data, capacity, width, element_type::f32};
+    return std::make_shared<tap>(std::move(request));
+}
+
+inline std::vector<int> all_layers(const model & source = *chat_model()) {
+    std::vector<int> layers(static_cast<size_t>(source.info().n_layers));
+    std::iota(layers.begin(), layers.end(), 0);
+    return layers;
+}
+
+/// Memory for a capture at all layers, as a caller would own it, and the tap on it.
+struct recording {
+    recording(token_selector rows, int64_t capacity, const std::string & site = "residual",
+              const model & source = *chat_model())
+        : width(source.sites().at(site).begin()->second.width) {
+        for (const auto & [layer, shape] : source.sites().at(site)) {
+            layers.push_back(layer);
+        }
+        memory.assign(layers.size() * static_cast<size_t>(capacity * width), NAN);
+        target = make_tap(site, layers, std::move(rows), memory.data(), capacity, width);
+    }
+
+    const float * row(size_t slot, int64_t index) const {
+        return reinterpret_cast<const float *>(target->row(slot, index));
+    }
+
+    std::vector<int> layers;
+    int64_t width;
+    std::vector<float> memory;
+    std::shared_ptr<tap> target;
+};
+
 /// An engine whose calls wait for their result.
 class waiting_engine {
 public:
@@ -136,6 +176,13 @@ public:
             std::rethrow_exception(ends_[id].failure);
         }
         return tokens_[id];
+    }
+
+    /// The labels of what a finished generation's capture holds.
+    capture_labels captured(operation_id id) {
+        finish(id);
+        const std::lock_guard<std::mutex> lock(mutex_);
+        return ends_[id].captured.value();
     }
 
     /// Waits until a generation has brought `count` tokens.

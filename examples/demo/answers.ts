@@ -1,4 +1,4 @@
-import type { Context, Sequence, SteeringVector, TokenScope } from "llama-steer";
+import type { Context, Sequence, SteeringVector, TokenSelection } from "llama-steer";
 import type { Prompt } from "./prompts.js";
 
 export interface Answer {
@@ -12,7 +12,7 @@ export interface Setting {
     vector: SteeringVector;
     layer: number;
     strength: number;
-    tokens: TokenScope;
+    tokens: TokenSelection;
 }
 
 export interface AnswerOptions {

@@ -41,7 +41,7 @@ export async function residualsAtPromptEnd(
     const width = context.options.sequences;
     const rows = new Float32Array(layers * prompts.length * hiddenSize);
     const sequences = Array.from({ length: Math.min(width, prompts.length) }, () => context.sequence());
-    const capture = context.capture({ site: "residual", rows: "last" });
+    const capture = context.capture({ site: "residual", rows: "last-prompt" });
     for (let begin = 0; begin < prompts.length; begin += width) {
         const part = prompts.slice(begin, begin + width);
         await context.evaluate(

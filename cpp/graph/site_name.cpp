@@ -1,16 +1,9 @@
-#include "graph/site.h"
+#include "graph/site_name.h"
 
 #include <cctype>
 #include <cstring>
 
 namespace llama_steer {
-
-std::string node_name_of_site(const std::string & site) {
-    if (site == "residual") {
-        return "l_out";
-    }
-    return site;
-}
 
 site_name parse_site_name(const char * tensor_name) {
     const char * dash = std::strrchr(tensor_name, '-');

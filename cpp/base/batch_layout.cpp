@@ -1,0 +1,24 @@
+#include "base/batch_layout.h"
+
+namespace llama_steer {
+
+void batch_layout::set(int32_t sequence, const sequence_span & span, const int32_t * tokens) {
+    spans_[sequence] = span;
+    history & past = histories_[sequence];
+    const auto first = static_cast<std::size_t>(span.first_position);
+    if (past.tokens.size() < first) {
+        past.tokens.resize(first, -1);
+    }
+    for (std::size_t i = 0; i < static_cast<std::size_t>(span.n_tokens); ++i) {
+        const int32_t token = tokens != nullptr ? tokens[i] : -1;
+        if (first + i < past.tokens.size() && past.tokens[first + i] != token) {
+            past.tokens.resize(first + i);
+            ++past.rewrites;
+        }
+        if (first + i == past.tokens.size()) {
+            past.tokens.push_back(token);
+        }
+    }
+}
+
+}  // namespace llama_steer

@@ -1,0 +1,133 @@
+import type { RowType } from "./activations.js";
+import { checkObject, checkOneOf, checkString, describe } from "./check.js";
+import { type LayerSelection, selectLayers } from "./layers.js";
+import type { NativeCapture } from "./native.js";
+import type { Sites } from "./site.js";
+import { SteerError } from "./steer-error.js";
+import { compileSelection, type TokenSelection } from "./token-selection.js";
+import type { Tokenizer } from "./tokenizer.js";
+
+const rowTypes = ["f32", "f16"] as const;
+
+export interface CaptureOptions {
+    /**
+     * What to capture: one of the public sites, or a raw node name of llama.cpp. Default `"residual"`, the output of a
+     * block. {@link Model.sites} lists what a model has.
+     */
+    site?: string;
+    /** Default `"all"`. */
+    layers?: LayerSelection;
+    /**
+     * Default `"all"`: every token, written in place by the model itself. Otherwise the chosen rows are gathered inside
+     * the graph. Rows of `"last-prompt"`, `"generated"` and `positions` are computed at the last block too, which
+     * otherwise computes the rows only whose logits are asked for.
+     */
+    rows?: TokenSelection;
+    /** Default `"f32"`. Half precision takes half the memory, and one copy that rounds. */
+    type?: RowType;
+    /**
+     * Rows per layer to make room for. Default: what `into` holds where it is given; else what can come. It never grows by
+     * itself: more rows than that are refused with BUFFER_TOO_SMALL before anything is computed.
+     */
+    capacity?: number;
+    /**
+     * Memory to write to instead of our own: [layers][capacity][width] elements, from its beginning: a Float32Array, or a
+     * Uint16Array for type `"f16"`. Shared memory can be read by other threads; an ArrayBuffer cannot be transferred any
+     * more once it was lent.
+     */
+    into?: Float32Array | Uint16Array;
+}
+
+/** What a capture comes to for one model: checked, with its memory. */
+export interface CaptureRequest {
+    site: string;
+    layers: readonly number[];
+    width: number;
+    rows: TokenSelection;
+    capacity: number;
+    memory: Float32Array | Uint16Array;
+    native: NativeCapture;
+}
+
+/**
+ * Checks options against a model, and finds the memory.
+ *
+ * @param rowsToCome how many rows a selection may bring, where no capacity is given
+ * @throws SteerError SITE_UNKNOWN, LAYER_OUT_OF_RANGE, BUFFER_TOO_SMALL, OUT_OF_MEMORY, INVALID_ARGUMENT
+ */
+export function captureRequest(
+    options: CaptureOptions,
+    sites: Sites,
+    tokenizer: Tokenizer,
+    rowsToCome: (rows: TokenSelection) => number,
+): CaptureRequest {
+    checkObject(options, "capture options");
+    const { site = "residual", layers = "all", rows = "all", type = "f32", capacity, into } = options;
+    checkString(site, "site");
+    checkOneOf(type, rowTypes, "type");
+    const found = Object.hasOwn(sites, site) ? sites[site] : undefined;
+    if (found === undefined) {
+        const list = Object.keys(sites).join(", ");
+        throw new SteerError("SITE_UNKNOWN", `this model has no site ${describe(site)}; it has: ${list}`);
+    }
+    const selected = selectLayers(layers, found.layers);
+    const selection = compileSelection(rows, "rows", tokenizer);
+    if (capacity !== undefined && (!Number.isInteger(capacity) || capacity < 1)) {
+        throw new SteerError(
+            "INVALID_ARGUMENT",
+            `capacity must be a whole number of 1 or more, not ${describe(capacity)}`,
+        );
+    }
+    const width = found.widths[found.layers.indexOf(selected[0] as number)] as number;
+    const elements = (count: number): number => selected.length * count * width;
+    const memory =
+        into === undefined
+            ? ownMemory(type, elements(capacity ?? rowsToCome(rows)))
+            : beginOf(into, type, capacity === undefined ? undefined : elements(capacity));
+    return {
+        site,
+        layers: selected,
+        width,
+        rows,
+        capacity: Math.floor(memory.length / selected.length / width),
+        memory,
+        native: { site, layers: Int32Array.from(selected), rows: selection, half: type === "f16", into: memory },
+    };
+}
+
+/** The caller's array, cut to what is asked for. */
+function beginOf(
+    into: Float32Array | Uint16Array,
+    type: RowType,
+    elements: number | undefined,
+): Float32Array | Uint16Array {
+    const expected = type === "f32" ? Float32Array : Uint16Array;
+    if (!(into instanceof expected)) {
+        throw new SteerError(
+            "INVALID_ARGUMENT",
+            `into must be a ${expected.name} for rows of type "${type}", not ${describe(into)}`,
+        );
+    }
+    if (elements !== undefined && into.length > elements) {
+        return into.subarray(0, elements);
+    }
+    if (elements !== undefined && into.length > 0 && into.length < elements) {
+        throw new SteerError("BUFFER_TOO_SMALL", `into holds ${into.length} elements; this capacity takes ${elements}`);
+    }
+    return into;
+}
+
+/** Shared memory: it cannot be detached, and other threads can read it. */
+function ownMemory(type: RowType, elements: number): Float32Array | Uint16Array {
+    const bytes = elements * (type === "f32" ? Float32Array : Uint16Array).BYTES_PER_ELEMENT;
+    try {
+        const shared = new SharedArrayBuffer(bytes);
+        return type === "f32" ? new Float32Array(shared) : new Uint16Array(shared);
+    } catch (cause) {
+        throw new SteerError(
+            "OUT_OF_MEMORY",
+            `cannot allocate ${elements} elements for a capture: capture fewer layers, or give a smaller capacity`,
+            { cause },
+        );
+    }
+}
