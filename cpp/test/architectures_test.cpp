@@ -1,0 +1,227 @@
+// Capture in every architecture: bit for bit an independent copy made under cb_eval, and every row labelled as what the
+// graph itself looked up.
+
+#include "check.h"
+#include "reference.h"
+#include "scenarios.h"
+#include "synthetic_models.h"
+#include "testbed.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+using namespace llama_steer;
+using namespace llama_steer::scenarios;
+
+namespace {
+
+struct layer_rows {
+    std::vector<float> rows;
+    std::vector<int32_t> tokens;
+};
+
+/// What the reference computes in the same passes as the engine, by layer.
+std::map<int, layer_rows> expected_rows(reference::plain_context & theirs, const std::vector<reference::token> & tokens,
+                                        int32_t batch, const std::vector<int> & layers) {
+    std::map<int, layer_rows> expected;
+    for (size_t begin = 0; begin < tokens.size(); begin += static_cast<size_t>(batch)) {
+        const size_t end = std::min(tokens.size(), begin + static_cast<size_t>(batch));
+        theirs.decode({tokens.begin() + static_cast<long>(begin), tokens.begin() + static_cast<long>(end)});
+        for (const int layer : layers) {
+            layer_rows & each = expected[layer];
+            each.rows.insert(each.rows.end(), theirs.rows(layer).begin(), theirs.rows(layer).end());
+            each.tokens.insert(each.tokens.end(), theirs.row_tokens(layer).begin(), theirs.row_tokens(layer).end());
+        }
+    }
+    return expected;
+}
+
+/// Empty, or what is wrong.
+std::string difference(const layer_rows & expected, const recording & mine, const std::vector<row_label> & labels,
+                       int layer, const token_source & tokens) {
+    if (labels.size() != expected.tokens.size() || labels.size() * mine.width() != expected.rows.size()) {
+        return std::to_string(labels.size()) + " rows, not " + std::to_string(expected.tokens.size());
+    }
+    for (size_t row = 0; row < labels.size(); ++row) {
+        if (!same_label(labels[row], tokens.owner(expected.tokens[row]))) {
+            return "row " + std::to_string(row) + " has a wrong label";
+        }
+        if (std::memcmp(mine.row(layer, row), expected.rows.data() + row * mine.width(),
+                        mine.width() * sizeof(float)) != 0) {
+            return "row " + std::to_string(row) + " differs";
+        }
+    }
+    return "";
+}
+
+/// Returns whether llama.cpp reordered the tokens of a pass.
+bool check_scenario(const std::string & architecture, const scenario & each) {
+    const std::shared_ptr<const model> source = synthetic::tiny_model(architecture);
+    testbed::waiting_engine mine(options_of(each), source);
+    reference::plain_context theirs(each.sequences, each.batch, each.unified, each.node, each.threads, source);
+    const recording rows(*source, row_selection::all, each);
+    mine.attach(rows.target());
+    token_source tokens;
+    bool reordered = false;
+    for (int step = 0; step < n_steps; ++step) {
+        const std::vector<evaluate_entry> entries = entries_of_step(step, each, tokens);
+        const evaluate_result result = mine.evaluate(entries);
+        const std::map<int, layer_rows> expected =
+            expected_rows(theirs, in_order(entries, tokens), each.batch, all_layers(*source));
+        const std::vector<int32_t> & order = expected.at(0).tokens;  // handed out in ascending order
+        reordered = reordered || !std::is_sorted(order.begin(), order.end());
+        for (const auto & [layer, reference_rows] : expected) {
+            const std::string wrong = difference(reference_rows, rows, recording::labels(result, layer), layer, tokens);
+            if (!wrong.empty()) {
+                check::fail(__FILE__, __LINE__,
+                            text_of(architecture, each) + ", step " + std::to_string(step) + ", layer " +
+                                std::to_string(layer) + ": " + wrong);
+            }
+        }
+    }
+    return reordered;
+}
+
+/// The largest difference of an element between the rows that are labelled as `sequence` and that sequence's own.
+float distance(const recording & rows, const std::vector<row_label> & labels, int32_t sequence, const recording & own,
+               int layer) {
+    float worst = 0;
+    for (size_t row = 0; row < labels.size(); ++row) {
+        if (labels[row].sequence == sequence) {
+            const float * expected = own.row(layer, static_cast<size_t>(labels[row].position));
+            for (size_t i = 0; i < rows.width(); ++i) {
+                worst = std::max(worst, std::fabs(rows.row(layer, row)[i] - expected[i]));
+            }
+        }
+    }
+    return worst;
+}
+
+void check_architectures(const scenario & each) {
+    for (const std::string & architecture : synthetic::architecture_names()) {
+        check_scenario(architecture, each);
+    }
+}
+
+}  // namespace
+
+TEST(architectures_capture_one_sequence) { check_architectures({1}); }
+
+TEST(architectures_capture_several_sequences_in_one_memory) {
+    check_architectures({2});
+    check_architectures({5});
+}
+
+/// Separate memories, and recurrent layers in any memory, make llama.cpp split batches into pieces of equal lengths.
+TEST(architectures_capture_tokens_that_were_reordered) {
+    for (const std::string & architecture : synthetic::architecture_names()) {
+        CHECK(check_scenario(architecture, {2, 512, false}));
+        CHECK(check_scenario(architecture, {5, 512, false}));
+    }
+    CHECK(check_scenario("qwen3next", {5, 512, true}));
+}
+
+TEST(architectures_capture_over_several_micro_batches) {
+    for (const int32_t sequences : {1, 2, 5}) {
+        for (const bool unified : {true, false}) {
+            check_architectures({sequences, 8, unified});
+            check_architectures({sequences, 16, unified});
+        }
+    }
+}
+
+TEST(architectures_capture_whatever_logits_are_wanted) {
+    for (const logits_rows logits : {logits_rows::none, logits_rows::all}) {
+        for (const bool unified : {true, false}) {
+            check_architectures({5, 512, unified, logits});
+            check_architectures({5, 16, unified, logits});
+        }
+    }
+}
+
+TEST(architectures_capture_with_two_threads) { check_architectures({5, 32, false, logits_rows::last, 2}); }
+
+/// The experts' probabilities are read through a view, which has to follow the rows from pass to pass in a reused
+/// graph.
+TEST(architectures_capture_nodes_that_others_view) {
+    for (const char * architecture : {"qwen3moe", "qwen3next"}) {
+        for (const bool unified : {true, false}) {
+            check_scenario(architecture, {5, 8, unified, logits_rows::all, 1, "ffn_moe_probs", 4});
+            check_scenario(architecture, {5, 8, unified, logits_rows::last, 1, "ffn_moe_probs", 4});
+        }
+    }
+}
+
+TEST(architectures_capture_the_last_rows_that_all_has) {
+    for (const std::string & architecture : synthetic::architecture_names()) {
+        for (const bool unified : {true, false}) {
+            const scenario each{5, 16, unified, logits_rows::none};
+            const std::shared_ptr<const model> source = synthetic::tiny_model(architecture);
+            testbed::waiting_engine mine(options_of(each), source);
+            const recording all(*source);
+            const recording last(*source, row_selection::last);
+            mine.attach(all.target());
+            mine.attach(last.target());
+            token_source tokens;
+            for (int step = 0; step < n_steps; ++step) {
+                const std::vector<evaluate_entry> entries = entries_of_step(step, each, tokens);
+                std::vector<int32_t> ends;
+                for (const evaluate_entry & entry : entries) {
+                    if (entry.ends_prompt || entry.generated) {
+                        ends.push_back(entry.tokens.back());
+                    }
+                }
+                const evaluate_result result = mine.evaluate(entries);
+                for (const int layer : all_layers(*source)) {
+                    const std::vector<row_label> & labels = recording::labels(result, layer, 1);
+                    const std::vector<row_label> & among = recording::labels(result, layer, 0);
+                    CHECK_EQ(labels.size(), ends.size());
+                    for (size_t row = 0; row < labels.size(); ++row) {
+                        CHECK(same_label(labels[row], tokens.owner(labels[row].token)));
+                        CHECK(std::find(ends.begin(), ends.end(), labels[row].token) != ends.end());
+                        const auto same = std::find_if(among.begin(), among.end(), [&](const row_label & label) {
+                            return same_label(label, labels[row]);
+                        });
+                        CHECK(same != among.end());
+                        if (same != among.end()) {
+                            const float * expected = all.row(layer, static_cast<size_t>(same - among.begin()));
+                            CHECK(std::memcmp(last.row(layer, row), expected, all.width() * sizeof(float)) == 0);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a label says is also what the row means: the same sequence alone, where the order is known, has that row there.
+TEST(architectures_label_rows_as_the_sequence_alone_has_them) {
+    for (const std::string & architecture : synthetic::architecture_names()) {
+        const std::shared_ptr<const model> source = synthetic::tiny_model(architecture);
+        for (const bool unified : {true, false}) {
+            const scenario each{5, 512, unified, logits_rows::all};
+            context_options options = options_of(each);
+            // No rounding that depends on the batch (flash attention rounds to float16): it would choose other experts.
+            options.float32_memory = true;
+            options.attention = flash_attention::off;
+            testbed::waiting_engine together(options, source);
+            const recording rows(*source);
+            together.attach(rows.target());
+            token_source tokens;
+            const std::vector<evaluate_entry> entries = entries_of_step(0, each, tokens);
+            const evaluate_result result = together.evaluate(entries);
+            options.max_sequences = 1;
+            for (evaluate_entry entry : entries) {
+                testbed::waiting_engine alone(options, source);
+                const recording own(*source);
+                alone.attach(own.target());
+                const int32_t sequence = std::exchange(entry.sequence, 0);
+                alone.evaluate({entry});
+                for (const int layer : all_layers(*source)) {
+                    CHECK_NEAR(distance(rows, recording::labels(result, layer), sequence, own, layer), 0, 1e-2);
+                }
+            }
+        }
+    }
+}
