@@ -6,7 +6,12 @@
 
 namespace llama_steer {
 
-graph_editor::graph_editor(const built_graph & graph) : graph_(graph.graph) {
+bool has_token_rows(const ggml_tensor * node, const micro_batch & batch) {
+    return node->type == GGML_TYPE_F32 && node->ne[2] == 1 && node->ne[3] == 1 &&
+           (node->ne[1] == batch.n_tokens || node->ne[1] == batch.n_outputs);
+}
+
+graph_editor::graph_editor(const built_graph & graph) : graph_(graph.graph), batch_(graph.batch) {
     const int count = ggml_graph_n_nodes(graph_);
     nodes_.reserve(count);
     for (int i = 0; i < count; ++i) {
@@ -27,9 +32,14 @@ ggml_tensor * graph_editor::find(const std::string & name, int layer) const {
 std::map<std::string, graph_editor::site_info> graph_editor::sites() const {
     std::map<std::string, site_info> sites;
     for (const auto & [key, node] : named_) {
+        if (!has_token_rows(node, batch_)) {
+            continue;
+        }
         site_info & info = sites[key.first];
-        info.layers.push_back(key.second);
         info.width = info.width == 0 ? node->ne[0] : info.width;
+        if (info.width == node->ne[0]) {
+            info.layers.push_back(key.second);
+        }
     }
     return sites;
 }

@@ -11,6 +11,10 @@ struct ggml_tensor;
 
 namespace llama_steer {
 
+/// Whether a node is a float32 matrix with a row for every token of the micro-batch, or for every output row. Others
+/// (heads side by side, states, indices) have no rows that could be labelled.
+bool has_token_rows(const ggml_tensor * node, const micro_batch & batch);
+
 /// Edits a compute graph that is built but not yet allocated: inserts nodes after others and re-points readers.
 class graph_editor {
 public:
@@ -19,7 +23,8 @@ public:
     /// The node `<name>-<layer>`, or null. Where a graph uses a name twice in a layer, the later node is the site.
     ggml_tensor * find(const std::string & name, int layer) const;
 
-    /// Every named site: name -> layers that have it, and the row length (ne[0]) at the first of them.
+    /// Every named site with token rows: name -> layers that have it, and the row length (ne[0]) at the first of them;
+    /// layers where it has another are left out.
     struct site_info {
         std::vector<int> layers;
         int64_t width = 0;
@@ -44,6 +49,7 @@ public:
 
 private:
     ggml_cgraph * graph_;
+    micro_batch batch_;
     std::vector<ggml_tensor *> nodes_;
     std::map<std::pair<std::string, int>, ggml_tensor *> named_;
     std::map<ggml_tensor *, std::vector<ggml_tensor *>> insertions_;

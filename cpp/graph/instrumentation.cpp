@@ -80,7 +80,8 @@ void instrumentation::set_steering(int32_t sequence, std::shared_ptr<const steer
 std::unique_ptr<graph_inputs> instrumentation::instrument(const built_graph & graph) {
     ++graphs_built_;
     graph_editor editor(graph);
-    if (sites_.empty()) {
+    if (graph.batch.n_tokens > sites_tokens_) {
+        sites_tokens_ = graph.batch.n_tokens;
         sites_ = editor.sites();
     }
     return std::make_unique<instrumented_graph>(*this, graph, editor);

@@ -35,7 +35,8 @@ public:
     batch_layout & layout() { return layout_; }
     const batch_layout & layout() const { return layout_; }
 
-    /// Named nodes of the last built graph. Filled by the first graph, which creating a context builds.
+    /// Named nodes with token rows. Taken from the largest graph that creating a context builds: where every sequence
+    /// has one token, other nodes look as if they had a row for each.
     const std::map<std::string, graph_editor::site_info> & sites() const { return sites_; }
 
     int n_layers() const { return n_layers_; }
@@ -55,6 +56,7 @@ private:
     steering_plan steering_;
     batch_layout layout_;
     std::map<std::string, graph_editor::site_info> sites_;
+    int32_t sites_tokens_ = 0;  ///< tokens of the graph they were taken from
 };
 
 }  // namespace llama_steer

@@ -1,8 +1,11 @@
 #include "graph/tap_nodes.h"
 
+#include "base/error.h"
+
 #include <ggml-backend.h>
 #include <ggml.h>
 
+#include <string>
 #include <utility>
 
 namespace llama_steer {
@@ -33,6 +36,15 @@ bool shares_memory(const ggml_tensor * read, const ggml_tensor * site) {
     return read == site || read->view_src == site;
 }
 
+/// A node of another shape would be written beyond its part of the destination.
+void check_shape(const ggml_tensor * site, const tap & target, const built_graph & graph) {
+    if (!has_token_rows(site, graph.batch) || site->ne[0] != target.destination().width) {
+        throw error(error_code::SITE_UNKNOWN,
+                    std::string(ggml_get_name(site)) + " has no rows of " + std::to_string(target.destination().width) +
+                        " floats, one for each token: detach its capture, and capture a site that sites() lists");
+    }
+}
+
 }  // namespace
 
 tap_nodes::tap_nodes(std::shared_ptr<tap> target, const built_graph & graph, graph_editor & editor,
@@ -48,6 +60,7 @@ tap_nodes::tap_nodes(std::shared_ptr<tap> target, const built_graph & graph, gra
         if (site == nullptr) {
             continue;
         }
+        check_shape(site, *target_, graph);
         ggml_tensor * read = editor.read_instead_of(site);
         const bool cut = site->ne[1] != graph.batch.n_tokens;
         if (cut) {
@@ -62,6 +75,8 @@ tap_nodes::tap_nodes(std::shared_ptr<tap> target, const built_graph & graph, gra
             editor.insert_after(site, rows);
             place(rows, slot);
         } else if (shares_memory(read, site) && is_movable(site) && graph.layer_on_host(graph.model, layer)) {
+            // A backend may fuse a node into its only reader and never write it, unless it is an output.
+            ggml_set_output(site);
             place(site, slot);
         } else {
             ggml_tensor * copy = ggml_cont(graph.context, read);

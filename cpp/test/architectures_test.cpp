@@ -68,8 +68,8 @@ bool check_scenario(const std::string & architecture, const scenario & each) {
         const std::vector<evaluate_entry> entries = entries_of_step(step, each, tokens);
         const evaluate_result result = mine.evaluate(entries);
         const std::map<int, layer_rows> expected =
-            expected_rows(theirs, in_order(entries, tokens), each.batch, all_layers(*source));
-        const std::vector<int32_t> & order = expected.at(0).tokens;  // handed out in ascending order
+            expected_rows(theirs, in_order(entries, tokens), each.batch, rows.target()->layers());
+        const std::vector<int32_t> & order = expected.begin()->second.tokens;  // handed out in ascending order
         reordered = reordered || !std::is_sorted(order.begin(), order.end());
         for (const auto & [layer, reference_rows] : expected) {
             const std::string wrong = difference(reference_rows, rows, recording::labels(result, layer), layer, tokens);
@@ -150,6 +150,42 @@ TEST(architectures_capture_nodes_that_others_view) {
             check_scenario(architecture, {5, 8, unified, logits_rows::all, 1, "ffn_moe_probs", 4});
             check_scenario(architecture, {5, 8, unified, logits_rows::last, 1, "ffn_moe_probs", 4});
         }
+    }
+}
+
+TEST(architectures_capture_every_site_they_list) {
+    for (const std::string & architecture : synthetic::architecture_names()) {
+        const std::shared_ptr<const model> source = synthetic::tiny_model(architecture);
+        scenario each{2, 16, architecture == "llama"};
+        const std::map<std::string, graph_editor::site_info> sites =
+            testbed::waiting_engine(options_of(each), source).get().sites();
+        CHECK(sites.count("l_out") == 1 && sites.count("Qcur") == 0);
+        for (const auto & [name, site] : sites) {
+            each.node = name;
+            each.width = site.width;
+            each.layers = site.layers;
+            check_scenario(architecture, each);
+        }
+    }
+}
+
+TEST(architectures_refuse_to_capture_what_has_no_row_for_each_token) {
+    const std::shared_ptr<const model> source = synthetic::tiny_model("llama");
+    scenario each{2};
+    testbed::waiting_engine engine(options_of(each), source);
+    token_source tokens;
+    const std::vector<evaluate_entry> entries = entries_of_step(0, each, tokens);
+    for (const auto & [node, width] : {std::pair("Qcur", 16), std::pair("l_out", 32)}) {
+        each.node = node;
+        each.width = width;
+        const recording rows(*source, row_selection::all, each);
+        engine.attach(rows.target());
+        CHECK_THROWS_CODE(engine.evaluate(entries), error_code::DECODE_FAILED);
+        CHECK_EQ(engine.get().position(0), 0);
+        engine.detach(rows.target());
+        engine.evaluate(entries);
+        engine.truncate(0, 0);
+        engine.truncate(1, 0);
     }
 }
 

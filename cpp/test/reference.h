@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace llama_steer::reference {
@@ -109,6 +110,7 @@ private:
         }
         if (tokens) {
             self->tokens_ = read_indices(tensor->src[1]);
+            self->rows_before_.clear();
         }
         if (outputs) {
             self->outputs_ = read_indices(tensor->src[1]);
@@ -121,13 +123,17 @@ private:
 
     void copy_rows(const ggml_tensor * tensor, int layer) {
         std::vector<float> & rows = rows_[layer];
-        const size_t before = rows.size();
+        // Of nodes with the same name in one layer the last counts.
+        const auto known = rows_before_.emplace(layer, std::pair(rows.size(), row_tokens_[layer].size())).first;
+        const size_t before = known->second.first;
+        row_tokens_[layer].resize(known->second.second);
         rows.resize(before + static_cast<size_t>(ggml_nelements(tensor)));
         ggml_backend_tensor_get(tensor, rows.data() + before, 0, ggml_nbytes(tensor));
         const auto n_tokens = static_cast<int64_t>(tokens_.size());
         for (int64_t row = 0; row < tensor->ne[1]; ++row) {
-            const int64_t index = tensor->ne[1] == n_tokens ? row : outputs_.at(static_cast<size_t>(row));
-            row_tokens_[layer].push_back(tokens_.at(static_cast<size_t>(index)));
+            const bool cut = tensor->ne[1] == static_cast<int64_t>(outputs_.size()) && tensor->ne[1] != n_tokens;
+            const int64_t index = cut ? outputs_[static_cast<size_t>(row)] : row;
+            row_tokens_[layer].push_back(index < n_tokens ? tokens_[static_cast<size_t>(index)] : -1);
         }
     }
 
@@ -140,6 +146,7 @@ private:
     std::vector<int32_t> outputs_;  ///< which of them are output rows
     std::map<int, std::vector<float>> rows_;
     std::map<int, std::vector<int32_t>> row_tokens_;
+    std::map<int, std::pair<size_t, size_t>> rows_before_;  ///< floats and rows before the micro-batch in flight
     std::unique_ptr<llama_context, deleter> context_;
 };
 

@@ -1,10 +1,11 @@
 // What the tests of all architectures feed: a few sequences of different lengths in steps, in which no token id occurs
-// twice, so that an id tells sequence and position; and a capture at all layers.
+// twice, so that an id tells sequence and position; and a capture.
 #pragma once
 
 #include "reference.h"
 #include "testbed.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -21,7 +22,8 @@ struct scenario {
     logits_rows logits = logits_rows::last;
     int32_t threads = 1;
     std::string node = "l_out";
-    int64_t width = 0;  ///< floats in a row of that node; 0: the hidden size
+    int64_t width = 0;             ///< floats in a row of that node; 0: the hidden size
+    std::vector<int> layers = {};  ///< none: all
 };
 
 inline std::string text_of(const std::string & architecture, const scenario & each) {
@@ -37,30 +39,37 @@ inline std::vector<int> all_layers(const model & source) {
     return layers;
 }
 
-/// A capture at all layers, and the memory it is written to.
+/// A capture and the memory it is written to.
 class recording {
 public:
     explicit recording(const model & source, row_selection selection = row_selection::all, const scenario & each = {})
         : width_(each.width == 0 ? source.info().hidden_size : each.width),
-          memory_(all_layers(source).size() * static_cast<size_t>(capacity * width_), NAN),
-          target_(std::make_shared<tap>(each.node, all_layers(source), selection,
+          layers_(each.layers.empty() ? all_layers(source) : each.layers),
+          memory_(layers_.size() * static_cast<size_t>(capacity * width_), NAN),
+          target_(std::make_shared<tap>(each.node, layers_, selection,
                                         capture_destination{memory_.data(), capacity, width_})) {}
 
     const std::shared_ptr<tap> & target() const { return target_; }
     size_t width() const { return static_cast<size_t>(width_); }
     const float * row(int layer, size_t row) const {
-        return target_->row(static_cast<size_t>(layer), static_cast<int64_t>(row));
+        return target_->row(slot(*target_, layer), static_cast<int64_t>(row));
     }
 
     /// What the rows of a layer are, as the `index`-th capture of an evaluation says.
     static const std::vector<row_label> & labels(const evaluate_result & result, int layer, size_t index = 0) {
         const capture_labels & captured = result.captures[index];
-        return captured.is_cut[static_cast<size_t>(layer)] ? captured.cut : captured.full;
+        return captured.is_cut[slot(*captured.target, layer)] ? captured.cut : captured.full;
     }
 
 private:
+    static size_t slot(const tap & target, int layer) {
+        const std::vector<int> & layers = target.layers();
+        return static_cast<size_t>(std::find(layers.begin(), layers.end(), layer) - layers.begin());
+    }
+
     static constexpr int64_t capacity = 256;
     int64_t width_;
+    std::vector<int> layers_;
     std::vector<float> memory_;
     std::shared_ptr<tap> target_;
 };
