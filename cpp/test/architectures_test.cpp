@@ -1,5 +1,5 @@
-// Capture in every architecture: bit for bit an independent copy made under cb_eval, and every row labelled as what the
-// graph itself looked up.
+// Capture and steering in every architecture: bit for bit an independent copy made under cb_eval, and every row
+// labelled as what the graph itself looked up.
 
 #include "check.h"
 #include "reference.h"
@@ -15,27 +15,6 @@ using namespace llama_steer;
 using namespace llama_steer::scenarios;
 
 namespace {
-
-struct layer_rows {
-    std::vector<float> rows;
-    std::vector<int32_t> tokens;
-};
-
-/// What the reference computes in the same passes as the engine, by layer.
-std::map<int, layer_rows> expected_rows(reference::plain_context & theirs, const std::vector<reference::token> & tokens,
-                                        int32_t batch, const std::vector<int> & layers) {
-    std::map<int, layer_rows> expected;
-    for (size_t begin = 0; begin < tokens.size(); begin += static_cast<size_t>(batch)) {
-        const size_t end = std::min(tokens.size(), begin + static_cast<size_t>(batch));
-        theirs.decode({tokens.begin() + static_cast<long>(begin), tokens.begin() + static_cast<long>(end)});
-        for (const int layer : layers) {
-            layer_rows & each = expected[layer];
-            each.rows.insert(each.rows.end(), theirs.rows(layer).begin(), theirs.rows(layer).end());
-            each.tokens.insert(each.tokens.end(), theirs.row_tokens(layer).begin(), theirs.row_tokens(layer).end());
-        }
-    }
-    return expected;
-}
 
 /// Empty, or what is wrong.
 std::string difference(const layer_rows & expected, const recording & mine, const std::vector<row_label> & labels,
@@ -55,13 +34,44 @@ std::string difference(const layer_rows & expected, const recording & mine, cons
     return "";
 }
 
+/// Directions for all blocks but the first, which upstream's control vectors leave out: [blocks][width].
+std::vector<float> random_directions(const model & source) {
+    std::vector<float> data(static_cast<size_t>((source.info().n_layers - 1) * source.info().hidden_size));
+    testbed::generator random(3);
+    for (float & value : data) {
+        value = 0.2F * random();
+    }
+    return data;
+}
+
+std::shared_ptr<const direction_set> direction_set_of(const model & source) {
+    std::vector<int> layers = all_layers(source);
+    layers.erase(layers.begin());
+    return std::make_shared<const direction_set>(random_directions(source).data(), source.info().hidden_size, layers,
+                                                 source.info().n_layers, source.info().hidden_size);
+}
+
+void steer_both(testbed::waiting_engine & mine, reference::plain_context & theirs, const model & source,
+                int32_t sequences) {
+    for (int32_t sequence = 0; sequence < sequences; ++sequence) {
+        mine.steer(sequence, {{direction_set_of(source), 1.0F, token_scope::all}});
+    }
+    const std::vector<float> data = random_directions(source);
+    CHECK_EQ(llama_set_adapter_cvec(theirs.handle(), data.data(), data.size(), source.info().hidden_size, 1,
+                                    source.info().n_layers),
+             0);
+}
+
 /// Returns whether llama.cpp reordered the tokens of a pass.
-bool check_scenario(const std::string & architecture, const scenario & each) {
+bool check_scenario(const std::string & architecture, const scenario & each, bool steered = false) {
     const std::shared_ptr<const model> source = synthetic::tiny_model(architecture);
     testbed::waiting_engine mine(options_of(each), source);
     reference::plain_context theirs(each.sequences, each.batch, each.unified, each.node, each.threads, source);
     const recording rows(*source, row_selection::all, each);
     mine.attach(rows.target());
+    if (steered) {
+        steer_both(mine, theirs, *source, each.sequences);
+    }
     token_source tokens;
     bool reordered = false;
     for (int step = 0; step < n_steps; ++step) {
@@ -98,9 +108,9 @@ float distance(const recording & rows, const std::vector<row_label> & labels, in
     return worst;
 }
 
-void check_architectures(const scenario & each) {
+void check_architectures(const scenario & each, bool steered = false) {
     for (const std::string & architecture : synthetic::architecture_names()) {
-        check_scenario(architecture, each);
+        check_scenario(architecture, each, steered);
     }
 }
 
@@ -170,22 +180,25 @@ TEST(architectures_capture_every_site_they_list) {
 }
 
 TEST(architectures_refuse_to_capture_what_has_no_row_for_each_token) {
-    const std::shared_ptr<const model> source = synthetic::tiny_model("llama");
-    scenario each{2};
-    testbed::waiting_engine engine(options_of(each), source);
-    token_source tokens;
-    const std::vector<evaluate_entry> entries = entries_of_step(0, each, tokens);
-    for (const auto & [node, width] : {std::pair("Qcur", 16), std::pair("l_out", 32)}) {
-        each.node = node;
-        each.width = width;
-        const recording rows(*source, row_selection::all, each);
-        engine.attach(rows.target());
-        CHECK_THROWS_CODE(engine.evaluate(entries), error_code::DECODE_FAILED);
-        CHECK_EQ(engine.get().position(0), 0);
-        engine.detach(rows.target());
-        engine.evaluate(entries);
-        engine.truncate(0, 0);
-        engine.truncate(1, 0);
+    for (const std::string & architecture : synthetic::architecture_names()) {
+        const std::shared_ptr<const model> source = synthetic::tiny_model(architecture);
+        scenario each{2};
+        testbed::waiting_engine engine(options_of(each), source);
+        token_source tokens;
+        const std::vector<evaluate_entry> entries = entries_of_step(0, each, tokens);
+        each.layers = {3};  // has attention in all of them
+        for (const auto & [node, width] : {std::pair("Qcur", 16), std::pair("l_out", 32)}) {
+            each.node = node;
+            each.width = width;
+            const recording rows(*source, row_selection::all, each);
+            engine.attach(rows.target());
+            CHECK_THROWS_CODE(engine.evaluate(entries), error_code::DECODE_FAILED);
+            CHECK_EQ(engine.get().position(0), 0);
+            engine.detach(rows.target());
+            engine.evaluate(entries);
+            engine.truncate(0, 0);
+            engine.truncate(1, 0);
+        }
     }
 }
 
@@ -231,8 +244,16 @@ TEST(architectures_capture_the_last_rows_that_all_has) {
     }
 }
 
-/// What a label says is also what the row means: the same sequence alone, where the order is known, has that row there.
-TEST(architectures_label_rows_as_the_sequence_alone_has_them) {
+TEST(architectures_steer_as_upstreams_control_vectors_do) {
+    for (const bool unified : {true, false}) {
+        check_architectures({5, 512, unified}, true);
+        check_architectures({5, 16, unified, logits_rows::all}, true);
+    }
+}
+
+/// What a label says is also what the row means: the same sequence alone, where the order is known, has that row there,
+/// also where every sequence is steered by a strength of its own.
+TEST(architectures_label_and_steer_rows_as_the_sequence_alone_has_them) {
     for (const std::string & architecture : synthetic::architecture_names()) {
         const std::shared_ptr<const model> source = synthetic::tiny_model(architecture);
         for (const bool unified : {true, false}) {
@@ -244,6 +265,13 @@ TEST(architectures_label_rows_as_the_sequence_alone_has_them) {
             testbed::waiting_engine together(options, source);
             const recording rows(*source);
             together.attach(rows.target());
+            const auto steering_of = [&](int32_t sequence) -> std::vector<steering_term> {
+                const token_scope scope = sequence % 2 == 0 ? token_scope::all : token_scope::last_prompt;
+                return {{direction_set_of(*source), 0.7F * static_cast<float>(sequence), scope}};
+            };
+            for (int32_t sequence = 0; sequence < each.sequences; ++sequence) {
+                together.steer(sequence, steering_of(sequence));
+            }
             token_source tokens;
             const std::vector<evaluate_entry> entries = entries_of_step(0, each, tokens);
             const evaluate_result result = together.evaluate(entries);
@@ -253,6 +281,7 @@ TEST(architectures_label_rows_as_the_sequence_alone_has_them) {
                 const recording own(*source);
                 alone.attach(own.target());
                 const int32_t sequence = std::exchange(entry.sequence, 0);
+                alone.steer(0, steering_of(sequence));
                 alone.evaluate({entry});
                 for (const int layer : all_layers(*source)) {
                     CHECK_NEAR(distance(rows, recording::labels(result, layer), sequence, own, layer), 0, 1e-2);

@@ -136,6 +136,29 @@ inline std::vector<reference::token> in_order(const std::vector<evaluate_entry> 
     return all;
 }
 
+/// Rows one after another, and the token id of each.
+struct layer_rows {
+    std::vector<float> rows;
+    std::vector<int32_t> tokens;
+};
+
+/// What the reference computes in the same passes as the engine, by layer.
+inline std::map<int, layer_rows> expected_rows(reference::plain_context & theirs,
+                                               const std::vector<reference::token> & tokens, int32_t batch,
+                                               const std::vector<int> & layers) {
+    std::map<int, layer_rows> expected;
+    for (size_t begin = 0; begin < tokens.size(); begin += static_cast<size_t>(batch)) {
+        const size_t end = std::min(tokens.size(), begin + static_cast<size_t>(batch));
+        theirs.decode({tokens.begin() + static_cast<long>(begin), tokens.begin() + static_cast<long>(end)});
+        for (const int layer : layers) {
+            layer_rows & each = expected[layer];
+            each.rows.insert(each.rows.end(), theirs.rows(layer).begin(), theirs.rows(layer).end());
+            each.tokens.insert(each.tokens.end(), theirs.row_tokens(layer).begin(), theirs.row_tokens(layer).end());
+        }
+    }
+    return expected;
+}
+
 inline context_options options_of(const scenario & each) {
     context_options options;
     options.max_sequences = each.sequences;
