@@ -4,7 +4,8 @@
 //   node scripts/check-arrows.mjs [--self-test]
 //
 //   ts -> binding -> cpp -> llama.cpp, and inside cpp: ridge knows base alone, capture and steering know ggml tensors
-//   but no models, only graph sees llama.cpp's internals.
+//   but no models, only graph sees llama.cpp's internals. synthetic, which makes models for tests and benchmarks, knows
+//   base and ggml, and is known by nobody else.
 
 import { readFileSync } from "node:fs";
 import { dirname, extname, join, normalize } from "node:path";
@@ -52,6 +53,16 @@ const includeRules = [
         where: /^cpp\/(capture|steering)\//,
         header: /^(model|engine)\//,
         why: "capture and steering know neither models nor the engine",
+    },
+    {
+        where: /^cpp\/synthetic\//,
+        header: new RegExp(`^(?:${rooms.filter((room) => room !== "base").join("|")})/|${publicLlama.source}`),
+        why: "synthetic models are made with base and ggml's public headers alone",
+    },
+    {
+        where: /^(?!cpp\/(synthetic|test|bench)\/)/,
+        header: /^(cpp\/)?synthetic\//,
+        why: "synthetic models are for tests and benchmarks, and not in the npm package",
     },
     {
         where: /^binding\//,
@@ -144,6 +155,15 @@ const cases = [
     ["cpp/steering/plan.cpp", "#include <llama.h>", false],
     ["cpp/steering/plan.cpp", "// #include <llama.h>", true],
     ["cpp/steering/plan.cpp", '#include "engine/engine.h"', false],
+    ["cpp/synthetic/model_file.cpp", '#include "base/error.h"\n#include <gguf.h>\n#include <ggml-cpp.h>', true],
+    ["cpp/synthetic/model_file.cpp", '#include "synthetic/vocabulary.h"', true],
+    ["cpp/synthetic/model_file.cpp", '#include "model/model.h"', false],
+    ["cpp/synthetic/model_file.cpp", "#include <llama.h>", false],
+    ["cpp/synthetic/model_file.cpp", '#include "ggml-impl.h"', false],
+    ["cpp/test/synthetic_test.cpp", '#include "synthetic/model_file.h"', true],
+    ["cpp/bench/capture_bench.cpp", '#include "synthetic/presets.h"', true],
+    ["cpp/model/model.cpp", '#include "synthetic/model_file.h"', false],
+    ["binding/model.cpp", '#include "../cpp/synthetic/model_file.h"', false],
     ["ts/refusal/fit.ts", 'import { fitDirection } from "../index.js";', true],
     ["ts/refusal/fit.ts", 'import { score } from "./score.js";', true],
     ["ts/refusal/fit.ts", 'import {\n    addon,\n} from "../addon.js";', false],

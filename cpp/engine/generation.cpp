@@ -149,8 +149,8 @@ void generation::advance(step_events & events, std::vector<llama_token_data> & s
 
 void generation::undo() {
     if (!answering()) {
-        cut_back(target_, sequences_, request_.sequence, start_);
-        sequences_[request_.sequence].pending = carried_;
+        const bool cleared = cut_back(target_, sequences_, request_.sequence, start_);
+        sequences_[request_.sequence].pending = cleared ? std::nullopt : carried_;
     } else if (joined_ > 0) {
         cut_back(target_, sequences_, request_.sequence, sequences_.position(request_.sequence));
     }

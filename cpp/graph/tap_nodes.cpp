@@ -61,12 +61,15 @@ ggml_tensor * as_matrix(ggml_context * context, ggml_tensor * tensor, int64_t wi
 }
 
 /// A node of another shape would be written beyond its part of the destination.
-void check_shape(const ggml_tensor * site, int64_t width, const micro_batch & batch) {
-    const int64_t elements = ggml_nelements(site);
-    if (site->type != GGML_TYPE_F32 || (elements != width * batch.n_tokens && elements != width * batch.n_outputs)) {
-        throw error(error_code::SITE_UNKNOWN,
-                    std::string(ggml_get_name(site)) + " has no rows of " + std::to_string(width) +
-                        " floats, one for each token: dispose its capture, and capture a site that sites() lists");
+void check_shape(const ggml_tensor * site, const tap & target, int layer, const micro_batch & batch) {
+    const int64_t width = target.destination().width;
+    const int64_t elements = site == nullptr ? -1 : ggml_nelements(site);
+    if (site == nullptr || site->type != GGML_TYPE_F32 ||
+        (elements != width * batch.n_tokens && elements != width * batch.n_outputs)) {
+        throw error(error_code::SITE_UNKNOWN, target.request().site + " of layer " + std::to_string(layer) +
+                                                  " has no rows of " + std::to_string(width) +
+                                                  " floats, one for each token, in this pass: dispose its capture, and "
+                                                  "capture a site that sites() lists");
     }
 }
 
@@ -80,10 +83,7 @@ tap_nodes::tap_nodes(std::shared_ptr<tap> target, const std::vector<ggml_tensor 
 
     for (size_t slot = 0; slot < sites.size(); ++slot) {
         ggml_tensor * site = sites[slot];
-        if (site == nullptr) {
-            continue;
-        }
-        check_shape(site, target_->destination().width, graph.batch);
+        check_shape(site, *target_, target_->layers()[slot], graph.batch);
         const bool cut = ggml_nelements(site) / target_->destination().width != graph.batch.n_tokens;
         if (cut) {
             cut_slots_.push_back(slot);

@@ -22,7 +22,8 @@ namespace llama_steer {
 class tap_nodes {
 public:
     /// `sites`: per captured layer the site's tensor in the graph, null where it has none. Captured is what its readers
-    /// see, after steering: interventions are in place before taps are made. Throws OUT_OF_MEMORY.
+    /// see, after steering: interventions are in place before taps are made. Throws OUT_OF_MEMORY,
+    /// SITE_UNKNOWN (this graph has no rows of that width there).
     tap_nodes(std::shared_ptr<tap> target, const std::vector<ggml_tensor *> & sites, const built_graph & graph,
               graph_editor & editor, const batch_layout & layout);
 

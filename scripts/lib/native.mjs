@@ -18,7 +18,7 @@ const inputs = [
     "third_party/llama.cmake",
     "third_party/addon.map",
 ];
-const untouchedByBuild = ["cpp/test", "cpp/bench"];
+const untouchedByBuild = ["cpp/test", "cpp/bench", "cpp/synthetic"];
 
 /**
  * Builds the addon.
