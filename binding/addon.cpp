@@ -8,6 +8,7 @@
 #include "instance.h"
 #include "model/backend.h"
 #include "model_wrap.h"
+#include "moments_wrap.h"
 
 #include <napi.h>
 
@@ -60,12 +61,16 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     self->model_class = Napi::Persistent(model_wrap::define(env));
     self->context_class = Napi::Persistent(context_wrap::define(env));
     self->directions_class = Napi::Persistent(directions_wrap::define(env));
+    self->moments_class = Napi::Persistent(moments_wrap::define(env));
 
     exports.Set("initialize", Napi::Function::New(env, initialize));
     exports.Set("shutdown", Napi::Function::New(env, shutdown));
     exports.Set("errorCodes", Napi::Function::New(env, error_codes));
     exports.Set("loadModel", Napi::Function::New(env, model_wrap::load));
     exports.Set("fitDirections", Napi::Function::New(env, fit_directions));
+    exports.Set("createMoments", Napi::Function::New(env, moments_wrap::create));
+    exports.Set("momentsFromBytes", Napi::Function::New(env, moments_wrap::from_bytes));
+    exports.Set("momentsBytes", Napi::Function::New(env, moments_wrap::bytes_needed));
     exports.Set("ridgeBackend", Napi::Function::New(env, ridge_backend));
     return exports;
 }

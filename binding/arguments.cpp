@@ -2,6 +2,7 @@
 
 #include "errors.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace llama_steer {
@@ -84,6 +85,21 @@ std::vector<int32_t> int32_array_argument(const Napi::Value & value, const char 
     napi_get_typedarray_info(value.Env(), value, nullptr, &length, &data, nullptr, nullptr);
     const auto * begin = static_cast<const int32_t *>(data);
     return length == 0 ? std::vector<int32_t>() : std::vector<int32_t>(begin, begin + length);
+}
+
+array_memory array_argument(const Napi::Value & value, const char * name, const char * expected,
+                            std::initializer_list<napi_typedarray_type> allowed) {
+    array_memory memory;
+    napi_value buffer = nullptr;
+    if (value.IsTypedArray()) {
+        napi_get_typedarray_info(value.Env(), value, &memory.type, &memory.length, &memory.data, &buffer, nullptr);
+    }
+    if (buffer == nullptr || std::find(allowed.begin(), allowed.end(), memory.type) == allowed.end()) {
+        throw_wrong_type(name, expected);
+    }
+    check_memory(value, name);
+    memory.shared = !Napi::Value(value.Env(), buffer).IsArrayBuffer();
+    return memory;
 }
 
 float_memory float32_array_argument(const Napi::Value & value, const char * name) {

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,17 @@ struct float_memory {
 };
 /// Also throws BUFFER_DETACHED. Refuses resizable memory, which could shrink while a native thread writes to it.
 float_memory float32_array_argument(const Napi::Value & value, const char * name);
+
+/// The memory of a typed array of one of some element types, borrowed in the same way; errors as above. `expected`
+/// names those types for the message.
+struct array_memory {
+    napi_typedarray_type type{};
+    void * data = nullptr;
+    size_t length = 0;    ///< in elements
+    bool shared = false;  ///< of a SharedArrayBuffer: cannot be transferred away
+};
+array_memory array_argument(const Napi::Value & value, const char * name, const char * expected,
+                            std::initializer_list<napi_typedarray_type> allowed);
 
 /// The C++ object behind an instance of one of our classes. Throws INVALID_ARGUMENT for anything else, by type tag, so
 /// that a wrong receiver or argument never reaches native memory.

@@ -20,6 +20,12 @@ export { type GeneratedToken, Generation, type GenerationOptions, type Generatio
 export type { LayerSelection } from "./layers.js";
 export { type LoadModelOptions, loadModel } from "./load-model.js";
 export { Model, type ModelInfo } from "./model.js";
+export {
+    type AddMomentsOptions,
+    MomentsAccumulator,
+    type MomentsOptions,
+    type NormalizationOptions,
+} from "./moments-accumulator.js";
 export { Sequence } from "./sequence.js";
 export { SteerError, type SteerErrorCode } from "./steer-error.js";
 export { Steering, type SteerOptions, type TokenScope } from "./steering.js";
