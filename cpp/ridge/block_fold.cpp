@@ -87,11 +87,11 @@ void block_fold::take_memory() {
             if (target_.shape_.second == second_moment::full) own.chunks.emplace(most + 1, width_);
         }
     } catch (const std::bad_alloc &) {
-        const double bytes = double(cells) * double(width_ + (beside_ ? target_.shape_.second_size() : 0)) * 8;
-        throw error(error_code::OUT_OF_MEMORY, "these rows need " + std::to_string(long(bytes / 1e6) + 1) +
-                                                   " MB beside their moments, and 32 MB for each of " +
-                                                   std::to_string(workers_) +
-                                                   " threads, which could not be had: add fewer rows at a time");
+        const double results = double(cells) * double(width_ + (beside_ ? target_.shape_.second_size() : 0));
+        const double chunks = double(workers_) * double(std::min<std::size_t>(most, 4096)) * double(width_);
+        throw error(error_code::OUT_OF_MEMORY,
+                    "these rows need up to " + std::to_string(long((results + chunks) * 8 / 1e6) + 1) +
+                        " MB beside their moments, which could not be had: add fewer rows at a time");
     }
 }
 

@@ -82,7 +82,7 @@ public:
     /// that follow, n d^2 operations a layer, run to their end. Should the kernels fail for lack of memory (a few MB a
     /// thread) in the midst of those, the accumulator is lost: this and every later call throws OUT_OF_MEMORY.
     ///
-    /// Needs 32 MB more for each layer that is worked on.
+    /// Needs 8 MB more for each layer that is worked on (2 KB d for d > 4096).
     ///
     /// Narrow layers (d <= 512), and all where M2 is not full, run side by side, others with the kernels on all
     /// threads.

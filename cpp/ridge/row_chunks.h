@@ -10,12 +10,13 @@
 
 namespace llama_steer::ridge {
 
-/// Room for a chunk of rows: 64 to 4096 of them, about 32 MB where that lies between. Reusable, not to be shared.
+/// Room for a chunk of rows: 256 to 4096 of them, 8 MB where that lies between, so that it stays in the caches and a
+/// pass over d x d sums is worth its while. Reusable, not to be shared.
 class row_chunks {
 public:
     /// `rows`: the most that will come at once. Throws std::bad_alloc.
     row_chunks(std::size_t rows, std::size_t cols)
-        : capacity_(std::min(std::clamp<std::size_t>(bytes / sizeof(double) / cols, 64, 4096), rows)),
+        : capacity_(std::min(std::clamp<std::size_t>(bytes / sizeof(double) / cols, 256, 4096), rows)),
           cols_(cols),
           data_(capacity_ * cols) {}
 
@@ -31,7 +32,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t bytes = std::size_t(32) << 20;
+    static constexpr std::size_t bytes = std::size_t(8) << 20;
 
     std::size_t capacity_, cols_;
     std::vector<double> data_;
