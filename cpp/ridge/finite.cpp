@@ -1,7 +1,7 @@
 #include "finite.h"
 
 #include "base/error.h"
-#include "half.h"
+#include "row_block.h"
 
 #include <cmath>
 #include <cstdint>
@@ -32,9 +32,6 @@ bool any_not_finite(const std::uint16_t * half, std::size_t count) {
     return found != 0;
 }
 
-double value_of(float value) { return double(value); }
-double value_of(std::uint16_t half) { return half_to_double(half); }
-
 [[noreturn]] void refuse(const std::string & where, double value) {
     throw error(error_code::NOT_FINITE, where + " is " +
                                             (std::isnan(value) ? "NaN"
@@ -46,7 +43,7 @@ template <typename element>
 void check_row(const element * values, std::size_t count, std::size_t row, const char * name) {
     if (!any_not_finite(values, count)) return;
     for (std::size_t j = 0; j < count; j++) {
-        const double value = value_of(values[j]);
+        const double value = to_double(values[j]);
         if (std::isfinite(value)) continue;
         refuse(std::string(name) + "[row " + std::to_string(row) + ", column " + std::to_string(j) + "]", value);
     }

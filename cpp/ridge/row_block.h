@@ -1,7 +1,10 @@
 // Rows of activations as captured: float32, or float16 as its bits.
 #pragma once
 
+#include "half.h"
+
 #include <cstddef>
+#include <cstdint>
 
 namespace llama_steer::ridge {
 
@@ -14,8 +17,20 @@ struct row_block {
     std::size_t rows = 0, cols = 0, row_stride = 0;
 };
 
-/// Row `row` in float64 [cols]; every element is represented exactly.
-void read_row(const row_block & block, std::size_t row, double * out);
+/// An element in float64, exactly.
+inline double to_double(float value) { return double(value); }
+inline double to_double(std::uint16_t half) { return half_to_double(half); }
+
+/// Calls use(elements of row `row`): const float * or const std::uint16_t *, to be read through to_double.
+template <typename user>
+void visit_row(const row_block & block, std::size_t row, user && use) {
+    const std::size_t at = row * block.row_stride;
+    if (block.type == row_type::f32) {
+        use(static_cast<const float *>(block.data) + at);
+    } else {
+        use(static_cast<const std::uint16_t *>(block.data) + at);
+    }
+}
 
 /// Throws NOT_FINITE naming the element: "rows[row 3, column 17] is NaN".
 void check_row(const row_block & block, std::size_t row);
