@@ -1,5 +1,7 @@
 #include "checksum.h"
 
+#include "little_endian.h"
+
 #include <array>
 
 namespace llama_steer::ridge {
@@ -32,9 +34,9 @@ std::uint64_t checksum64(const std::uint8_t * bytes, std::size_t count) {
     static const tables table = make_tables();
     std::uint64_t crc = ~std::uint64_t(0);
     for (; count >= 8; bytes += 8, count -= 8) {
-        std::uint64_t next = 0;
-        for (std::size_t k = 0; k < 8; k++) next ^= table[7 - k][((crc >> (8 * k)) & 0xff) ^ bytes[k]];
-        crc = next;
+        const std::uint64_t mixed = crc ^ load64(bytes);
+        crc = 0;
+        for (std::size_t k = 0; k < 8; k++) crc ^= table[7 - k][(mixed >> (8 * k)) & 0xff];
     }
     for (; count > 0; bytes++, count--) crc = (crc >> 8) ^ table[0][(crc & 0xff) ^ *bytes];
     return ~crc;

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "checksum.h"
+#include "little_endian.h"
 
 #include <algorithm>
 #include <climits>
@@ -34,8 +35,9 @@ public:
         for (std::size_t i = 0; i < count; i++) {
             std::uint64_t bits;
             std::memcpy(&bits, values + i, sizeof bits);
-            number(bits, sizeof bits);
+            store64(bits, at_ + i * sizeof bits);
         }
+        at_ += count * sizeof(double);
     }
 
 private:
@@ -53,10 +55,11 @@ public:
     }
     void doubles(double * values, std::size_t count) {
         for (std::size_t i = 0; i < count; i++) {
-            const std::uint64_t bits = number(sizeof bits);
+            const std::uint64_t bits = load64(at_ + i * sizeof bits);
             std::memcpy(values + i, &bits, sizeof bits);
             if (!std::isfinite(values[i])) refuse("a value is not finite");
         }
+        at_ += count * sizeof(double);
     }
 
 private:
