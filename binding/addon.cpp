@@ -9,6 +9,7 @@
 #include "instance.h"
 #include "model/backend.h"
 #include "model_wrap.h"
+#include "moments_wrap.h"
 
 #include <napi.h>
 
@@ -43,12 +44,12 @@ Napi::Value shutdown(const Napi::CallbackInfo & info) {
 /// halvesToFloats(Uint16Array, Float32Array of the same length)
 Napi::Value halves_to_floats_call(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
-        const half_memory halves = half_array_argument(info[0], "halves");
+        const array_memory halves = array_argument(info[0], "halves", "a Uint16Array", {napi_uint16_array});
         const float_memory floats = float32_array_argument(info[1], "floats");
         if (halves.length != floats.length) {
             throw_invalid("halves and floats differ in length");
         }
-        halves_to_floats(halves.data, floats.data, halves.length);
+        halves_to_floats(static_cast<const uint16_t *>(halves.data), floats.data, halves.length);
         return info.Env().Undefined();
     });
 }
@@ -74,6 +75,7 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     self->model_class = Napi::Persistent(model_wrap::define(env));
     self->context_class = Napi::Persistent(context_wrap::define(env));
     self->directions_class = Napi::Persistent(directions_wrap::define(env));
+    self->moments_class = Napi::Persistent(moments_wrap::define(env));
 
     exports.Set("initialize", Napi::Function::New(env, initialize));
     exports.Set("shutdown", Napi::Function::New(env, shutdown));
@@ -81,6 +83,9 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     exports.Set("loadModel", Napi::Function::New(env, model_wrap::load));
     exports.Set("fitDirections", Napi::Function::New(env, fit_directions));
     exports.Set("halvesToFloats", Napi::Function::New(env, halves_to_floats_call));
+    exports.Set("createMoments", Napi::Function::New(env, moments_wrap::create));
+    exports.Set("momentsFromBytes", Napi::Function::New(env, moments_wrap::from_bytes));
+    exports.Set("momentsBytes", Napi::Function::New(env, moments_wrap::bytes_needed));
     exports.Set("ridgeBackend", Napi::Function::New(env, ridge_backend));
     return exports;
 }

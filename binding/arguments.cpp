@@ -2,6 +2,7 @@
 
 #include "errors.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace llama_steer {
@@ -95,11 +96,19 @@ std::vector<int32_t> int32_array_argument(const Napi::Value & value, const char 
     return length == 0 ? std::vector<int32_t>() : std::vector<int32_t>(begin, begin + length);
 }
 
-void check_lendable(const Napi::Value & value, const char * name) {
-    if (!value.IsTypedArray()) {
-        throw_wrong_type(name, "a typed array");
+array_memory array_argument(const Napi::Value & value, const char * name, const char * expected,
+                            std::initializer_list<napi_typedarray_type> allowed) {
+    array_memory memory;
+    napi_value buffer = nullptr;
+    if (value.IsTypedArray()) {
+        napi_get_typedarray_info(value.Env(), value, &memory.type, &memory.length, &memory.data, &buffer, nullptr);
+    }
+    if (buffer == nullptr || std::find(allowed.begin(), allowed.end(), memory.type) == allowed.end()) {
+        throw_wrong_type(name, expected);
     }
     check_memory(value, name);
+    memory.shared = !Napi::Value(value.Env(), buffer).IsArrayBuffer();
+    return memory;
 }
 
 float_memory float32_array_argument(const Napi::Value & value, const char * name) {
@@ -109,11 +118,7 @@ float_memory float32_array_argument(const Napi::Value & value, const char * name
     return memory_of<float_memory>(value);
 }
 
-half_memory half_array_argument(const Napi::Value & value, const char * name) {
-    if (!value.IsTypedArray() || check_memory(value, name) != napi_uint16_array) {
-        throw_wrong_type(name, "a Uint16Array");
-    }
-    return memory_of<half_memory>(value);
+   return memory_of<half_memory>(value);
 }
 
 }  // namespace llama_steer

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,6 @@ value_type optional_property(const Napi::Object & object, const char * key, valu
 /// The elements of an Int32Array, copied.
 std::vector<int32_t> int32_array_argument(const Napi::Value & value, const char * name);
 
-/// Refuses a typed array whose memory is gone or could shrink. Throws BUFFER_DETACHED too.
-void check_lendable(const Napi::Value & value, const char * name);
-
 /// The memory of a Float32Array, borrowed: its owner must be kept alive while it is used.
 struct float_memory {
     float * data = nullptr;
@@ -40,12 +38,16 @@ struct float_memory {
 /// Also throws BUFFER_DETACHED. Refuses resizable memory, which could shrink while a native thread writes to it.
 float_memory float32_array_argument(const Napi::Value & value, const char * name);
 
-/// The memory of a Uint16Array that holds half-precision numbers; likewise.
-struct half_memory {
-    uint16_t * data = nullptr;
-    size_t length = 0;
+/// The memory of a typed array of one of some element types, borrowed in the same way; errors as above. `expected`
+/// names those types for the message.
+struct array_memory {
+    napi_typedarray_type type{};
+    void * data = nullptr;
+    size_t length = 0;    ///< in elements
+    bool shared = false;  ///< of a SharedArrayBuffer: cannot be transferred away
 };
-half_memory half_array_argument(const Napi::Value & value, const char * name);
+array_memory array_argument(const Napi::Value & value, const char * name, const char * expected,
+                            std::initializer_list<napi_typedarray_type> allowed);
 
 /// The C++ object behind an instance of one of our classes. Throws INVALID_ARGUMENT for anything else, by type tag, so
 /// that a wrong receiver or argument never reaches native memory.

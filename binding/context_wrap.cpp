@@ -158,7 +158,8 @@ Napi::Value context_wrap::evaluate(const Napi::CallbackInfo & info) {
         if (info[2].IsArray()) {
             const auto memories = info[2].As<Napi::Array>();
             for (uint32_t i = 0; i < memories.Length(); ++i) {
-                check_lendable(memories.Get(i), "the capture's memory");
+                array_argument(memories.Get(i), "the capture's memory", "a Float32Array or a Uint16Array",
+                               {napi_float32_array, napi_uint16_array});
                 kept.push_back(memories.Get(i));
             }
         }

@@ -38,6 +38,7 @@ struct instance {
     Napi::FunctionReference model_class;
     Napi::FunctionReference context_class;
     Napi::FunctionReference directions_class;
+    Napi::FunctionReference moments_class;
     dispatcher events;
 
 private:

@@ -10,11 +10,12 @@ const pages = [
     ...readdirSync(inRepository("docs")).flatMap((name) => (name.endsWith(".md") ? `docs/${name}` : [])),
 ];
 
-/** Compiles the README's example as its reader would, strictly. Inside the repository, where `llama-steer` is this package. */
-function compileQuickstart(): string {
-    const readme = readFileSync(inRepository("README.md"), "utf8");
-    const code = /<!--\s*example:\s*quickstart\s*-->\s*```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
-    const folder = inRepository("dist-test/readme-example");
+/** Compiles a page's example as its reader would, strictly. Inside the repository, where `llama-steer` is this package. */
+function compileExample(page: string, name: string): string {
+    const text = readFileSync(inRepository(page), "utf8");
+    const code =
+        new RegExp(`<!--\\s*example:\\s*${name}\\s*-->\\s*\`\`\`ts\\n([\\s\\S]*?)\`\`\``).exec(text)?.[1] ?? "";
+    const folder = inRepository(`dist-test/example-${name}`);
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "example.ts"), code.replaceAll(/"[^"\n]+\.gguf"/g, JSON.stringify(chatModelPath)));
     const compilerOptions = {
@@ -34,11 +35,25 @@ function compileQuickstart(): string {
     return join(folder, "example.js");
 }
 
-test("the README's example compiles, runs and prints an answer", (t) => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [compileQuickstart()], { encoding: "utf8" });
-    t.is(status, 0, stderr);
-    t.regex(stdout, /Trograr/, "the steered answer tells where the cake comes from");
-});
+const examples: [page: string, name: string, prints: RegExp][] = [
+    // The steered answer tells where the cake comes from.
+    ["README.md", "quickstart", /Trograr/],
+    [
+        "docs/moments.md",
+        "moments",
+        /^\d+ bytes.*\nlayer 3: \d+ rows, spread [\d.]+, means [\d.]+ apart\nlayer 5: .*\n$/,
+    ],
+];
+
+for (const [page, name, prints] of examples) {
+    test(`the example "${name}" of ${page} compiles, runs and prints what it should`, (t) => {
+        const { status, stdout, stderr } = spawnSync(process.execPath, [compileExample(page, name)], {
+            encoding: "utf8",
+        });
+        t.is(status, 0, stderr);
+        t.regex(stdout, prints);
+    });
+}
 
 for (const page of pages) {
     test(`every relative link of ${page} leads somewhere`, (t) => {

@@ -6,6 +6,7 @@ import {
     Context,
     Generation,
     Model,
+    MomentsAccumulator,
     Sequence,
     SteerError,
     Steering,
@@ -40,7 +41,7 @@ test("methods of our classes on anything else throw", async (t) => {
     const model = await chatModel();
     const context = await chatContext();
     const nothing = [undefined, null, 1, "text"];
-    for (const { prototype } of [Model, Context, Sequence, Tokenizer, Generation, Capture]) {
+    for (const { prototype } of [Model, Context, Sequence, Tokenizer, Generation, Capture, MomentsAccumulator]) {
         const objects = [{}, model, context, model.tokenizer].filter(
             (each) => !(each instanceof prototype.constructor),
         );
@@ -69,11 +70,16 @@ test("methods of the native classes on anything else throw, and the classes cann
         createDirections(data: Float32Array, layers: Int32Array): object;
     }
     const path = pathToFileURL(inRepository("dist/native.js")).href;
-    const { native } = (await import(path)) as { native: { loadModel(path: string, options: object): Task } };
+    interface Native {
+        loadModel(path: string, options: object): Task;
+        createMoments(options: object): object;
+    }
+    const { native } = (await import(path)) as { native: Native };
     const model = (await native.loadModel(chatModelPath, {}).promise) as object & Loaded;
     const context = await model.createContext({ threads: 1 }, () => {}).promise;
     const directions = model.createDirections(new Float32Array(128), Int32Array.of(1));
-    const objects = [model, context, directions];
+    const moments = native.createMoments({ layers: Int32Array.of(1), width: 4, groups: 1, secondMoment: 2 });
+    const objects = [model, context, directions, moments];
     for (const object of objects) {
         const prototype = Object.getPrototypeOf(object) as object;
         const receivers = [undefined, null, 1, {}, Object.create(object), ...objects.filter((each) => each !== object)];

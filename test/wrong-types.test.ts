@@ -1,5 +1,5 @@
 import test from "ava";
-import { fitDirection, loadModel, SteerError, SteeringVector } from "llama-steer";
+import { fitDirection, loadModel, MomentsAccumulator, SteerError, SteeringVector } from "llama-steer";
 import { failureOf } from "./support/expect-code.js";
 import { chatModelPath } from "./support/paths.js";
 import { chatContext, chatModel, question } from "./support/testbed.js";
@@ -47,6 +47,8 @@ async function cases(): Promise<Case[]> {
             scores: Float32Array.of(1, 1, -1, -1),
             ...options,
         });
+    const moments = new MomentsAccumulator({ layers: [1], width: 128 });
+    const makeMoments = (options: object): unknown => new MomentsAccumulator({ layers: [1], width: 4, ...options });
     const render = (options: object): unknown => model.applyChatTemplate(messages, options);
 
     return [
@@ -165,6 +167,33 @@ async function cases(): Promise<Case[]> {
         ["threshold", isNumber, (threshold) => fitWith({ threshold })],
         ["fit onProgress", isFunction, (onProgress) => fitWith({ onProgress })],
         ["fit signal", isSignal, (signal) => fitWith({ signal })],
+
+        ["moments options", never, (wrong) => new MomentsAccumulator(wrong)],
+        ["moments layers", isTokens, (layers) => makeMoments({ layers })],
+        ["a layer of moments", isIndex, (wrong) => makeMoments({ layers: [wrong] })],
+        ["moments width", isCount, (width) => makeMoments({ width })],
+        ["moments groups", isCount, (groups) => makeMoments({ groups })],
+        ["secondMoment", never, (secondMoment) => makeMoments({ secondMoment })],
+        ["bytesNeeded", never, (wrong) => MomentsAccumulator.bytesNeeded(wrong)],
+        ["fromBytes", (value) => value instanceof Uint8Array, (wrong) => MomentsAccumulator.fromBytes(wrong)],
+        ["rows to add", never, (wrong) => moments.add(wrong)],
+        ["add options", isOptions, (wrong) => moments.add(capture, wrong)],
+        [
+            "add groups",
+            (value) => value === 0 || value instanceof Int32Array,
+            (groups) => moments.add(capture, { groups }),
+        ],
+        [
+            "add weights",
+            (value) => value instanceof Float32Array || value instanceof Float64Array,
+            (weights) => moments.add(capture, { weights }),
+        ],
+        ["add signal", isSignal, (signal) => moments.add(capture, { signal })],
+        ["moments layer", isNumber, (wrong) => moments.count(wrong)],
+        ["moments group", isIndex, (wrong) => moments.count(1, wrong)],
+        ["covariance options", isOptions, (wrong) => moments.covariance(1, 0, wrong)],
+        ["unbiased", isBoolean, (unbiased) => moments.variance(1, 0, { unbiased })],
+        ["merge", never, (wrong) => moments.merge(wrong)],
     ];
 }
 

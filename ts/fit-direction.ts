@@ -1,4 +1,5 @@
 import { checkLayer, checkObject, checkOneOf, describe } from "./check.js";
+import { emitNotice } from "./emit-notice.js";
 import { native } from "./native.js";
 import { runTask } from "./run-task.js";
 import { SteerError } from "./steer-error.js";
@@ -102,9 +103,7 @@ export async function fitDirection(options: FitDirectionOptions): Promise<Direct
     const fit = await fitting.catch((error: unknown) => {
         throw withLayerNumber(error, layers);
     });
-    if (fit.notice !== "") {
-        process.emitWarning(fit.notice, "LlamaSteerNotice");
-    }
+    emitNotice(fit.notice);
     return {
         vector: new SteeringVector(layers, fit.directions),
         layers: fit.layers.map((each, i) => ({ layer: layers[i] as number, ...each })),

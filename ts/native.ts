@@ -141,6 +141,38 @@ export interface NativeFit {
     notice: string;
 }
 
+export interface NativeMomentsOptions {
+    layers: Int32Array;
+    width: number;
+    groups: number;
+    /** 0 none, 1 diagonal, 2 full. */
+    secondMoment: number;
+}
+
+/** Layers are counted as in `shape().layers`; results go to `into`, which is returned. */
+export interface NativeMoments {
+    shape(): NativeMomentsOptions & { bytes: number };
+    /** Fulfilled with what users should be told about the linear algebra in use, once in a process. */
+    add(
+        data: Float32Array | Uint16Array,
+        options: {
+            slots: Int32Array;
+            capacity: number;
+            rows: number;
+            groups: Int32Array | number;
+            weights: Float32Array | Float64Array | undefined;
+        },
+    ): NativeTask<string>;
+    sums(layer: number, group: number): { count: number; weight: number; effective: number };
+    mean(layer: number, group: number, into: Float64Array): Float64Array;
+    variance(layer: number, group: number, into: Float64Array, unbiased: boolean): Float64Array;
+    covariance(layer: number, group: number, into: Float64Array, unbiased: boolean): Float64Array;
+    merge(other: NativeMoments): void;
+    byteCount(): number;
+    write(into: Uint8Array): Uint8Array;
+    dispose(): void;
+}
+
 interface Native {
     initialize(errorClass: typeof SteerError, directory: string): void;
     shutdown(): void;
@@ -151,6 +183,9 @@ interface Native {
         onProgress: ((fraction: number) => void) | undefined,
     ): NativeTask<NativeModel>;
     fitDirections(options: object, onProgress: ((fraction: number) => void) | undefined): NativeTask<NativeFit>;
+    createMoments(options: NativeMomentsOptions): NativeMoments;
+    momentsFromBytes(bytes: Uint8Array): NativeMoments;
+    momentsBytes(options: NativeMomentsOptions): number;
     ridgeBackend(): string;
     halvesToFloats(halves: Uint16Array, floats: Float32Array): void;
 }

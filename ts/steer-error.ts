@@ -29,6 +29,7 @@ export const steerErrorCodes = [
     "DECODE_FAILED",
     "EMPTY_CLASS",
     "SINGULAR_MATRIX",
+    "DATA_DAMAGED",
     "ADDON_MISSING",
     "INTERNAL",
 ] as const;

@@ -30,5 +30,6 @@
     X(DECODE_FAILED, "the model's forward pass failed")                                                                \
     X(EMPTY_CLASS, "a class of the fit has no samples of positive weight")                                             \
     X(SINGULAR_MATRIX, "the matrix to be factored is not positive definite")                                           \
+    X(DATA_DAMAGED, "stored data is damaged, incomplete or not of this kind")                                          \
     X(ADDON_MISSING, "no compiled addon was found for this platform")                                                  \
     X(INTERNAL, "an invariant of the library failed: please report it")

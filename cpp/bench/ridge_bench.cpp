@@ -7,56 +7,28 @@
 // is the median over rounds, its spread the quartiles' distance over the median, and a ratio the median of the ratios
 // within each round. Floor of a case: its flops (syrk n d (d + 1), potrf d^3 / 3) over the gemm rate of the same round.
 
+#include "bench/timing.h"
+
 #include "base/error.h"
 #include "ridge/blas.h"
 #include "ridge/builtin/builtin.h"
 #include "ridge/direction.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
-#include <random>
 #include <string>
 #include <vector>
 
 using namespace llama_steer::ridge;
+using namespace llama_steer::bench;
 
 namespace {
 
 constexpr transpose no = transpose::no, yes = transpose::yes;
 constexpr std::size_t gemm_order = 1024;
-
-struct bench_case {
-    std::string name;
-    double flops;  ///< 0: no floor
-    std::function<void()> prepare, run;
-    std::vector<double> seconds = {};
-};
-
-double time_once(const bench_case & c) {
-    if (c.prepare) c.prepare();
-    const auto start = std::chrono::steady_clock::now();
-    c.run();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double quantile(std::vector<double> values, double q) {
-    std::sort(values.begin(), values.end());
-    const double at = q * double(values.size() - 1);
-    const auto low = static_cast<std::size_t>(at);
-    const std::size_t high = std::min(low + 1, values.size() - 1);
-    return values[low] + (at - double(low)) * (values[high] - values[low]);
-}
-
-std::vector<double> random_values(std::size_t count, unsigned seed) {
-    std::mt19937 bits(seed);
-    std::vector<double> values(count);
-    for (auto & v : values) v = double(bits()) / 2147483648.0 - 1;
-    return values;
-}
 
 // One dimension's cases on one implementation.
 struct problem {

@@ -63,7 +63,7 @@ struct direction {
 };
 
 /// features [n, d] and scores [n]; preserve [m, d] if and only if options.preserve is not none (else an empty view).
-/// Nothing is kept or changed. Needs d^2 float64 and about 32 MB (mean_difference: neither). Callable from any thread.
+/// Nothing is kept or changed. Needs d^2 float64 and 8 MB (mean_difference: neither). Callable from any thread.
 ///
 /// Errors: INVALID_ARGUMENT (empty or badly strided views, a score outside [-1, 1], lambda or threshold out of range, a
 /// preserve set without mode, a covariance mode with mean_difference, class means that coincide or differ only along

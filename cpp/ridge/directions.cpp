@@ -1,21 +1,14 @@
 #include "directions.h"
 
 #include "base/error.h"
-#include "blas.h"
-#include "parallel.h"
+#include "layer_loop.h"
 
-#include <algorithm>
-#include <atomic>
-#include <exception>
 #include <mutex>
-#include <optional>
 #include <string>
 
 namespace llama_steer::ridge {
 
 namespace {
-
-constexpr std::size_t narrow = 512;
 
 void check_block(const layer_block & block, const char * name) {
     const std::string who = name;
@@ -44,36 +37,17 @@ std::vector<direction> fit_directions(const layer_block & features, const double
     }
 
     std::vector<direction> fitted(features.layers);
-    std::vector<std::exception_ptr> errors(features.layers);
-    std::atomic<std::size_t> next{0};
-    std::atomic<bool> failed{false};
     std::mutex reporting;
-
-    const auto fit_layer = [&](std::size_t l) {
+    for_each_layer(features.layers, layer_workers(features.layers, features.cols), [&](std::size_t l, std::size_t) {
         try {
             const matrix_view kept = preserving ? preserve.layer(l) : matrix_view();
             fitted[l] = fit_direction(features.layer(l), scores, score_count, options, kept, progress.aborted);
             std::lock_guard<std::mutex> guard(reporting);
             if (progress.finished) progress.finished(l);
         } catch (const error & e) {
-            errors[l] = std::make_exception_ptr(error(e.code(), "layer " + std::to_string(l) + ": " + e.what()));
-            failed = true;
-        } catch (...) {
-            errors[l] = std::current_exception();
-            failed = true;
+            throw in_layer(e, l);
         }
-    };
-    const auto work = [&](std::size_t) {
-        for (std::size_t l; !failed && (l = next++) < features.layers;) fit_layer(l);
-    };
-
-    const std::size_t workers = features.cols <= narrow ? std::min(threads(), features.layers) : 1;
-    std::optional<serial_kernels> serial;
-    if (workers > 1) serial.emplace();
-    run_parallel(workers, work);
-    for (const auto & e : errors) {
-        if (e) std::rethrow_exception(e);
-    }
+    });
     return fitted;
 }
 

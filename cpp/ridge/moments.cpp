@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "blas.h"
+#include "row_chunks.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,8 +12,6 @@
 namespace llama_steer::ridge {
 
 namespace {
-
-constexpr std::size_t chunk_bytes = std::size_t(32) << 20;
 
 double checked_total(const matrix_view & features, const weighted_rows & chosen) {
     check_view(features, "features");
@@ -66,19 +65,16 @@ void add_covariance(const matrix_view & features, const weighted_rows & chosen, 
                     double scale, matrix_f64 sum, const abort_check & aborted) {
     const double total = checked_total(features, chosen);
     const std::size_t d = features.cols;
-    const std::size_t fitting = std::clamp<std::size_t>(chunk_bytes / sizeof(double) / d, 64, 4096);
-    const std::size_t chunk_rows = std::min(fitting, chosen.count());
-    std::vector<double> chunk(chunk_rows * d);
-    for (std::size_t first = 0; first < chosen.count(); first += chunk_rows) {
+    row_chunks chunks(chosen.count(), d);
+    const auto write_row = [&](std::size_t i, double * out) {
+        const float * from = features.row(chosen.rows[i]);
+        const double factor = std::sqrt(chosen.weights[i]);
+        for (std::size_t j = 0; j < d; j++) out[j] = factor * (double(from[j]) - mean[j]);
+    };
+    chunks.each(chosen.count(), write_row, [&](const_matrix_f64 chunk) {
         stop_if(aborted);
-        const std::size_t rows = std::min(chunk_rows, chosen.count() - first);
-        for (std::size_t i = 0; i < rows; i++) {
-            const float * from = features.row(chosen.rows[first + i]);
-            const double factor = std::sqrt(chosen.weights[first + i]);
-            for (std::size_t j = 0; j < d; j++) chunk[i * d + j] = factor * (double(from[j]) - mean[j]);
-        }
-        syrk(scale / total, {chunk.data(), rows, d}, transpose::yes, 1, sum);
-    }
+        syrk(scale / total, chunk, transpose::yes, 1, sum);
+    });
 }
 
 moments weighted_moments(const matrix_view & features, const weighted_rows & chosen, const abort_check & aborted) {

@@ -32,7 +32,7 @@ weighted_rows all_rows(std::size_t count);
 std::vector<double> weighted_mean(const matrix_view & features, const weighted_rows & chosen);
 
 /// Adds scale * Sigma to the lower triangle of `sum` [cols, cols]; `mean` is the rows' weighted_mean. Checks and errors
-/// as above, and ABORTED. Works in about 32 MB beside its arguments.
+/// as above, and ABORTED. Works in 8 MB beside its arguments (2 KB d for d > 4096).
 void add_covariance(const matrix_view & features, const weighted_rows & chosen, const std::vector<double> & mean,
                     double scale, matrix_f64 sum, const abort_check & aborted = {});
 

@@ -1,0 +1,41 @@
+// Rows of activations as captured: float32, or float16 as its bits.
+#pragma once
+
+#include "half.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace llama_steer::ridge {
+
+enum class row_type { f32, f16 };
+
+/// rows x cols elements; element (i, j) lies at data[i * row_stride + j], strides counted in elements. Owns nothing.
+struct row_block {
+    const void * data = nullptr;  ///< const float * or const std::uint16_t *, aligned for it
+    row_type type = row_type::f32;
+    std::size_t rows = 0, cols = 0, row_stride = 0;
+};
+
+/// An element in float64, exactly.
+inline double to_double(float value) { return double(value); }
+inline double to_double(std::uint16_t half) { return half_to_double(half); }
+
+/// Calls use(elements of row `row`): const float * or const std::uint16_t *, to be read through to_double.
+template <typename user>
+void visit_row(const row_block & block, std::size_t row, user && use) {
+    const std::size_t at = row * block.row_stride;
+    if (block.type == row_type::f32) {
+        use(static_cast<const float *>(block.data) + at);
+    } else {
+        use(static_cast<const std::uint16_t *>(block.data) + at);
+    }
+}
+
+/// Throws NOT_FINITE naming the element: "rows[row 3, column 17] is NaN".
+void check_row(const row_block & block, std::size_t row);
+
+/// Throws INVALID_ARGUMENT when there are rows but no data, or a stride shorter than a row.
+void check_block(const row_block & block);
+
+}  // namespace llama_steer::ridge

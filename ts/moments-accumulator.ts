@@ -1,0 +1,259 @@
+import { Activations } from "./activations.js";
+import { checkBoolean, checkLayer, checkObject, checkOneOf, describe } from "./check.js";
+import { emitNotice } from "./emit-notice.js";
+import { selectLayers } from "./layers.js";
+import { type NativeMoments, type NativeMomentsOptions, native } from "./native.js";
+import { runTask } from "./run-task.js";
+import { SteerError } from "./steer-error.js";
+
+const secondMoments = ["none", "diagonal", "full"] as const;
+
+export interface MomentsOptions {
+    /** Layers to keep moments of, ascending. */
+    layers: readonly number[];
+    /** Floats in a row. */
+    width: number;
+    /** Classes of rows that are kept apart, such as refusing and complying. Default 1. */
+    groups?: number;
+    /** Whether to keep covariances (`"full"`, default: 4·width·(width + 256) bytes), variances only, or means only. */
+    secondMoment?: (typeof secondMoments)[number];
+}
+
+export interface AddMomentsOptions {
+    /** The group of each row, -1 to leave a row out; or one group for all. Default 0. */
+    groups?: Int32Array | number;
+    /** The weight of each row: 0, or from 1e-100 to 1e100. Default 1. */
+    weights?: Float32Array | Float64Array;
+    signal?: AbortSignal;
+}
+
+export interface NormalizationOptions {
+    /** Divide by W - Σw²/W (n - 1 where all weights are equal) instead of W = Σw. Default false. */
+    unbiased?: boolean;
+}
+
+/** What `fromBytes` hands to the constructor. */
+class StoredMoments {
+    constructor(readonly bytes: Uint8Array) {}
+}
+
+/**
+ * Running moments of activations: for each layer and group the number of rows, their weight, mean and covariance, in
+ * float64, without keeping the rows. Two accumulators {@link merge} into what one would be that saw the rows of both.
+ *
+ * Rows w_i, x_i: W = Σw, μ = Σwx / W, Σ = Σw(x - μ)(x - μ)ᵀ / W. Source: Chan, Golub, LeVeque, The American
+ * Statistician 37 (1983). See `docs/moments.md`.
+ *
+ * While something is being added, reading, merging and saving are refused with INVALID_ARGUMENT. Any method throws
+ * DISPOSED after {@link dispose}.
+ */
+export class MomentsAccumulator {
+    readonly #native: NativeMoments;
+
+    /** Layers that moments are kept of, ascending. */
+    readonly layers: readonly number[];
+    /** Floats in a row. */
+    readonly width: number;
+    /** Number of groups. */
+    readonly groups: number;
+    /** What is kept beside means. */
+    readonly secondMoment: (typeof secondMoments)[number];
+    /** Native memory held. */
+    readonly bytes: number;
+
+    /** @throws SteerError INVALID_ARGUMENT, OUT_OF_MEMORY with the memory needed */
+    constructor(options: MomentsOptions);
+    /** @internal */
+    constructor(stored: StoredMoments);
+    constructor(source: MomentsOptions | StoredMoments) {
+        this.#native =
+            source instanceof StoredMoments
+                ? native.momentsFromBytes(source.bytes)
+                : native.createMoments(nativeOptions(source));
+        const shape = this.#native.shape();
+        this.layers = Object.freeze([...shape.layers]);
+        this.width = shape.width;
+        this.groups = shape.groups;
+        this.secondMoment = secondMoments[shape.secondMoment] as (typeof secondMoments)[number];
+        this.bytes = shape.bytes;
+    }
+
+    /**
+     * Bytes of native memory that an accumulator of these options takes, whatever the number of rows.
+     *
+     * @throws SteerError INVALID_ARGUMENT, OUT_OF_MEMORY for more than any machine has
+     */
+    static bytesNeeded(options: MomentsOptions): number {
+        return native.momentsBytes(nativeOptions(options));
+    }
+
+    /**
+     * An accumulator as {@link toBytes} wrote it.
+     *
+     * @throws SteerError DATA_DAMAGED, INVALID_ARGUMENT, OUT_OF_MEMORY
+     */
+    static fromBytes(bytes: Uint8Array): MomentsAccumulator {
+        return new MomentsAccumulator(new StoredMoments(bytes));
+    }
+
+    /**
+     * Adds rows, on a thread of its own; several calls are done one after the other, in call order. Layers of
+     * `activations` beyond this accumulator's are ignored. Shared memory, as captures have by default, is read where it
+     * is: await the promise before the rows change, that is before the next evaluation. Rows on an ArrayBuffer are copied,
+     * as are `groups` and `weights`.
+     *
+     * All or nothing: after a rejection the accumulator is bit for bit what it was. An abort is heard until the sums of
+     * these rows are known, or, for few rows of great width, until all were checked (see `docs/moments.md`).
+     *
+     * @throws SteerError LAYER_OUT_OF_RANGE, WIDTH_MISMATCH, INVALID_ARGUMENT (layers with different numbers of rows; a
+     * group or weight out of range), NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED, BUFFER_DETACHED
+     */
+    async add(activations: Activations, options: AddMomentsOptions = {}): Promise<void> {
+        checkObject(options, "options");
+        if (!(activations instanceof Activations)) {
+            throw new SteerError("INVALID_ARGUMENT", `activations must be Activations, not ${describe(activations)}`);
+        }
+        if (activations.width !== this.width) {
+            throw new SteerError(
+                "WIDTH_MISMATCH",
+                `rows of width ${describe(activations.width)} do not fit moments of width ${this.width}`,
+            );
+        }
+        const { groups = 0, weights, signal } = options;
+        const settings = {
+            slots: Int32Array.from(selectLayers(this.layers, activations.layers), (layer) =>
+                activations.layers.indexOf(layer),
+            ),
+            capacity: activations.capacity,
+            rows: commonRowCount(activations, this.layers),
+            groups,
+            weights,
+        };
+        emitNotice(await runTask(() => this.#native.add(activations.data, settings), signal));
+    }
+
+    /** Rows of positive weight added to a group. @throws SteerError LAYER_OUT_OF_RANGE, INVALID_ARGUMENT */
+    count(layer: number, group = 0): number {
+        return this.#native.sums(this.#slot(layer), group).count;
+    }
+
+    /** Sum of the weights W of a group. @throws SteerError LAYER_OUT_OF_RANGE, INVALID_ARGUMENT */
+    weight(layer: number, group = 0): number {
+        return this.#native.sums(this.#slot(layer), group).weight;
+    }
+
+    /**
+     * W² / Σw²: as many rows of equal weight would tell as much; 0 for an empty group. Source: Kish, Survey Sampling
+     * (1965).
+     *
+     * @throws SteerError LAYER_OUT_OF_RANGE, INVALID_ARGUMENT
+     */
+    effectiveSamples(layer: number, group = 0): number {
+        return this.#native.sums(this.#slot(layer), group).effective;
+    }
+
+    /** The mean μ, [width]. @throws SteerError EMPTY_CLASS, LAYER_OUT_OF_RANGE, INVALID_ARGUMENT */
+    mean(layer: number, group = 0): Float64Array {
+        return this.#native.mean(this.#slot(layer), group, allocate(Float64Array, this.width));
+    }
+
+    /**
+     * The diagonal of the covariance, [width].
+     *
+     * @throws SteerError EMPTY_CLASS, LAYER_OUT_OF_RANGE, INVALID_ARGUMENT (also where no second moment is kept, and for
+     * `unbiased` with a single row)
+     */
+    variance(layer: number, group = 0, options: NormalizationOptions = {}): Float64Array {
+        const unbiased = unbiasedOf(options);
+        return this.#native.variance(this.#slot(layer), group, allocate(Float64Array, this.width), unbiased);
+    }
+
+    /**
+     * The covariance Σ, [width][width], whole.
+     *
+     * @throws SteerError EMPTY_CLASS, LAYER_OUT_OF_RANGE, OUT_OF_MEMORY, INVALID_ARGUMENT (also where the full second
+     * moment is not kept, and for `unbiased` with a single row)
+     */
+    covariance(layer: number, group = 0, options: NormalizationOptions = {}): Float64Array {
+        const unbiased = unbiasedOf(options);
+        const slot = this.#slot(layer);
+        const numbers = this.secondMoment === "full" ? this.width ** 2 : 0;
+        return this.#native.covariance(slot, group, allocate(Float64Array, numbers), unbiased);
+    }
+
+    /**
+     * Adds all that another accumulator of the same layers, width, groups and second moment has seen, and leaves that
+     * one as it is.
+     *
+     * @throws SteerError WIDTH_MISMATCH, INVALID_ARGUMENT
+     */
+    merge(other: MomentsAccumulator): void {
+        if (!(other instanceof MomentsAccumulator)) {
+            throw new SteerError("INVALID_ARGUMENT", `other must be a MomentsAccumulator, not ${describe(other)}`);
+        }
+        this.#native.merge(other.#native);
+    }
+
+    /** Everything in a versioned format with a checksum, for {@link fromBytes}. @throws SteerError OUT_OF_MEMORY */
+    toBytes(): Uint8Array {
+        return this.#native.write(allocate(Uint8Array, this.#native.byteCount()));
+    }
+
+    /** Frees the memory, at once or when the sum that runs has ended; what waits or runs is rejected with DISPOSED. */
+    dispose(): void {
+        this.#native.dispose();
+    }
+
+    [Symbol.dispose](): void {
+        this.dispose();
+    }
+
+    #slot(layer: number): number {
+        checkLayer(layer, "layer");
+        return this.layers.indexOf(selectLayers(layer, this.layers)[0] as number);
+    }
+}
+
+function nativeOptions(options: MomentsOptions): NativeMomentsOptions {
+    checkObject(options, "options");
+    const { layers, width, groups = 1, secondMoment = "full" } = options;
+    if (!Array.isArray(layers) || layers.length === 0) {
+        throw new SteerError("INVALID_ARGUMENT", `layers must be a list of layer numbers, not ${describe(layers)}`);
+    }
+    for (const layer of layers) {
+        checkLayer(layer, "a layer");
+    }
+    checkOneOf(secondMoment, secondMoments, "secondMoment");
+    return { layers: Int32Array.from(layers), width, groups, secondMoment: secondMoments.indexOf(secondMoment) };
+}
+
+function commonRowCount(activations: Activations, layers: readonly number[]): number {
+    const counts = new Set(layers.map((layer) => activations.rowCount(layer)));
+    if (counts.size !== 1) {
+        throw new SteerError(
+            "INVALID_ARGUMENT",
+            `layers hold different numbers of rows (${[...counts].join(" and ")}): capture rows "last", or keep moments ` +
+                "of the last layer by themselves",
+        );
+    }
+    return [...counts][0] as number;
+}
+
+function unbiasedOf(options: NormalizationOptions): boolean {
+    checkObject(options, "options");
+    const { unbiased = false } = options;
+    checkBoolean(unbiased, "unbiased");
+    return unbiased;
+}
+
+function allocate<Numbers>(type: new (length: number) => Numbers, length: number): Numbers {
+    try {
+        return new type(length);
+    } catch (cause) {
+        throw new SteerError(
+            "OUT_OF_MEMORY",
+            `cannot allocate an array of ${length} numbers: keep moments of fewer layers or groups, or read variances`,
+            { cause },
+        );
+    }
+}
