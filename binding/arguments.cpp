@@ -29,15 +29,6 @@ napi_typedarray_type check_memory(const Napi::Value & value, const char * name) 
     return type;
 }
 
-template <typename memory_type>
-memory_type memory_of(const Napi::Value & value) {
-    memory_type memory;
-    void * data = nullptr;
-    napi_get_typedarray_info(value.Env(), value, nullptr, &memory.length, &data, nullptr, nullptr);
-    memory.data = static_cast<decltype(memory.data)>(data);
-    return memory;
-}
-
 }  // namespace
 
 void throw_wrong_type(const char * name, const char * expected) {
@@ -112,13 +103,8 @@ array_memory array_argument(const Napi::Value & value, const char * name, const 
 }
 
 float_memory float32_array_argument(const Napi::Value & value, const char * name) {
-    if (!value.IsTypedArray() || check_memory(value, name) != napi_float32_array) {
-        throw_wrong_type(name, "a Float32Array");
-    }
-    return memory_of<float_memory>(value);
-}
-
-   return memory_of<half_memory>(value);
+    const array_memory memory = array_argument(value, name, "a Float32Array", {napi_float32_array});
+    return {static_cast<float *>(memory.data), memory.length};
 }
 
 }  // namespace llama_steer

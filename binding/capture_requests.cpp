@@ -35,15 +35,16 @@ capture_destination destination_argument(const Napi::Object & source, int64_t n_
     capture_destination destination;
     destination.width = width;
     const bool half = boolean_argument(source.Get("half"), "type");
-    const array_memory memory = half ? array_argument(source.Get("into"), "into", "a Uint16Array", {napi_uint16_array})
-                                     : array_argument(source.Get("into"), "into", "a Float32Array", {napi_float32_array});
+    const array_memory memory =
+        half ? array_argument(source.Get("into"), "into", "a Uint16Array", {napi_uint16_array})
+             : array_argument(source.Get("into"), "into", "a Float32Array", {napi_float32_array});
     destination.type = half ? element_type::f16 : element_type::f32;
     destination.data = memory.data;
     destination.capacity = static_cast<int64_t>(memory.length) / n_layers / width;
     if (destination.capacity < 1) {
-        throw error(error_code::BUFFER_TOO_SMALL, "into holds " + std::to_string(memory.length) + " elements; one row of " +
-                                                      std::to_string(n_layers) + " layers takes " +
-                                                      std::to_string(n_layers * width));
+        throw error(error_code::BUFFER_TOO_SMALL, "into holds " + std::to_string(memory.length) +
+                                                      " elements; one row of " + std::to_string(n_layers) +
+                                                      " layers takes " + std::to_string(n_layers * width));
     }
     return destination;
 }

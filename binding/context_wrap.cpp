@@ -109,6 +109,7 @@ Napi::Value context_wrap::options(const Napi::CallbackInfo & info) {
         Napi::Object result = Napi::Object::New(info.Env());
         result.Set("sequences", source.max_sequences);
         result.Set("contextSize", source.context_size);
+        result.Set("memoryTokens", source.memory_tokens);
         result.Set("batchSize", source.batch_size);
         result.Set("threads", source.threads);
         result.Set("unifiedMemory", source.unified_memory);

@@ -69,6 +69,7 @@ context_options context_arguments(const Napi::Value & value) {
     context_options options;
     options.max_sequences = integer("sequences", options.max_sequences, 1, INT32_MAX);
     options.context_size = integer("contextSize", options.context_size, 1, INT32_MAX);
+    options.memory_tokens = integer("memoryTokens", options.memory_tokens, 1, INT32_MAX);
     options.batch_size = integer("batchSize", options.batch_size, 1, INT32_MAX);
     options.threads = integer("threads", options.threads, 1, INT32_MAX);
     options.unified_memory =

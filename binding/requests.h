@@ -10,7 +10,8 @@ namespace llama_steer {
 
 // From what the TypeScript layer passes to the engine's requests. All throw llama_steer::error.
 
-/// { sequences?, contextSize?, batchSize?, threads?, unifiedMemory?, memoryType?: "f16" | "f32", flashAttention? }
+/// { sequences?, contextSize?, memoryTokens?, batchSize?, threads?, unifiedMemory?, memoryType?: "f16" | "f32",
+/// flashAttention? }
 context_options context_arguments(const Napi::Value & value);
 
 /// [{ sequence, tokens: Int32Array, generated, endsPrompt, logits: 0 none | 1 last | 2 all }]

@@ -67,7 +67,7 @@ test("moments of real captures are those of the definition, over several additio
 test("a live capture is folded where it is, and float32 weights and one group for all do as well", async (t) => {
     const context = await chatContext();
     const sequence = context.sequence();
-    const capture = context.capture({ layers: [0, 1, 2, 3], rows: "last" });
+    const capture = context.capture({ layers: [0, 1, 2, 3], rows: "last-prompt" });
     const moments = new MomentsAccumulator({ ...two, layers: [0, 3], secondMoment: "diagonal" });
     const rows: number[] = [];
     for (let i = 0; i < 20; i++) {

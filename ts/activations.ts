@@ -65,7 +65,7 @@ export class Activations {
 
     /**
      * Rows held for a layer. Layers have the same rows, but the model's last block computes output rows only: those
-     * whose logits were asked for, and those of captures that choose their rows (see {@link CaptureOptions.rows}).
+     * whose logits were asked for, and those that captures choose (see {@link CaptureOptions.rows}).
      *
      * @throws SteerError LAYER_OUT_OF_RANGE
      */

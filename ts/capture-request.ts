@@ -18,9 +18,9 @@ export interface CaptureOptions {
     /** Default `"all"`. */
     layers?: LayerSelection;
     /**
-     * Default `"all"`: every token, written in place by the model itself. Otherwise the chosen rows are gathered inside
-     * the graph. Rows of `"last-prompt"`, `"generated"` and `positions` are computed at the last block too, which
-     * otherwise computes the rows only whose logits are asked for.
+     * Default `"all"`: every token, written in place by the model itself; the last block, which computes only the rows
+     * whose logits are asked for, then holds fewer. All other choices are gathered inside the graph, and their rows are
+     * computed at the last block too (at the price of their logits), unless it is not among the layers.
      */
     rows?: TokenSelection;
     /** Default `"f32"`. Half precision takes half the memory, and one copy that rounds. */

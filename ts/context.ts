@@ -6,6 +6,7 @@ import { Generation, type GenerationOptions } from "./generation.js";
 import { GenerationHub } from "./generation-hub.js";
 import type { Model } from "./model.js";
 import type { NativeContext, NativeEntry, NativeStepListener } from "./native.js";
+import { readersOf } from "./row-readers.js";
 import { runTask } from "./run-task.js";
 import { Sequence } from "./sequence.js";
 import { type Sites, sitesOf } from "./site.js";
@@ -20,6 +21,11 @@ export interface ContextOptions {
     batchSize?: number;
     /** Threads that compute. Default: all cores. */
     threads?: number;
+    /**
+     * Tokens that all sequences hold together, in one memory. Default: contextSize for each. Less saves memory where not
+     * all of them are full at once.
+     */
+    memoryTokens?: number;
     /** One memory for all sequences (default), or one for each: better where all have about the same length. */
     unifiedMemory?: boolean;
     /** Type of the keys and values kept: `"f16"` (default), or `"f32"` for twice the memory and no rounding there. */
@@ -144,9 +150,11 @@ export class Context {
         const logits = logitsMemory(options.into, wanted * width);
         const memories = [...this.#captures.values()].map((capture) => capture.data);
         lease(logits);
-        const evaluating = runTask(
-            () => this.#native.evaluate(nativeEntries, wanted === 0 ? undefined : logits, memories),
-            options.signal,
+        const evaluating = this.#whenNobodyReads(() =>
+            runTask(
+                () => this.#native.evaluate(nativeEntries, wanted === 0 ? undefined : logits, memories),
+                options.signal,
+            ),
         );
         for (const { sequence } of entries) {
             sequence.follow(evaluating);
@@ -156,6 +164,12 @@ export class Context {
             this.#captures.get(labels.id)?.receive(labels);
         }
         return { logits: logits.subarray(0, wanted * width), logitsRows: wanted };
+    }
+
+    /** Starts at once, or when those who read captured rows are done: an evaluation replaces them. */
+    #whenNobodyReads<Result>(start: () => Promise<Result>): Promise<Result> {
+        const readers = [...this.#captures.values()].flatMap(readersOf);
+        return readers.length === 0 ? start() : Promise.all(readers).then(start);
     }
 
     #nativeEntries(entries: readonly EvaluateEntry[]): NativeEntry[] {

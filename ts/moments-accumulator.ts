@@ -3,6 +3,7 @@ import { checkBoolean, checkLayer, checkObject, checkOneOf, describe } from "./c
 import { emitNotice } from "./emit-notice.js";
 import { selectLayers } from "./layers.js";
 import { type NativeMoments, type NativeMomentsOptions, native } from "./native.js";
+import { holdRows } from "./row-readers.js";
 import { runTask } from "./run-task.js";
 import { SteerError } from "./steer-error.js";
 
@@ -99,8 +100,8 @@ export class MomentsAccumulator {
     /**
      * Adds rows, on a thread of its own; several calls are done one after the other, in call order. Layers of
      * `activations` beyond this accumulator's are ignored. Shared memory, as captures have by default, is read where it
-     * is: await the promise before the rows change, that is before the next evaluation. Rows on an ArrayBuffer are copied,
-     * as are `groups` and `weights`.
+     * is, and must not change before the promise settles: the next evaluation of a live {@link Capture} waits for that.
+     * Rows on an ArrayBuffer are copied, as are `groups` and `weights`.
      *
      * All or nothing: after a rejection the accumulator is bit for bit what it was. An abort is heard until the sums of
      * these rows are known, or, for few rows of great width, until all were checked (see `docs/moments.md`).
@@ -129,7 +130,9 @@ export class MomentsAccumulator {
             groups,
             weights,
         };
-        emitNotice(await runTask(() => this.#native.add(activations.data, settings), signal));
+        const adding = runTask(() => this.#native.add(activations.data, settings), signal);
+        holdRows(activations, adding);
+        emitNotice(await adding);
     }
 
     /** Rows of positive weight added to a group. @throws SteerError LAYER_OUT_OF_RANGE, INVALID_ARGUMENT */
@@ -232,7 +235,7 @@ function commonRowCount(activations: Activations, layers: readonly number[]): nu
     if (counts.size !== 1) {
         throw new SteerError(
             "INVALID_ARGUMENT",
-            `layers hold different numbers of rows (${[...counts].join(" and ")}): capture rows "last", or keep moments ` +
+            `layers hold different numbers of rows (${[...counts].join(" and ")}): capture chosen rows, or keep moments ` +
                 "of the last layer by themselves",
         );
     }

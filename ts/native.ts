@@ -106,6 +106,7 @@ export interface NativeContext {
     options(): {
         sequences: number;
         contextSize: number;
+        memoryTokens: number;
         batchSize: number;
         threads: number;
         unifiedMemory: boolean;

@@ -12,15 +12,9 @@ bool tap::takes_all() const {
 }
 
 bool tap::needs_outputs(int n_layers) const {
-    switch (request_.rows.selection().scope) {
-        case token_scope::last_prompt:
-        case token_scope::generated:
-        case token_scope::last_prompt_and_generated:
-        case token_scope::positions:
-            return std::find(request_.layers.begin(), request_.layers.end(), n_layers - 1) != request_.layers.end();
-        default:
-            return false;
-    }
+    const token_scope scope = request_.rows.selection().scope;
+    return scope != token_scope::all && scope != token_scope::outputs &&
+           std::find(request_.layers.begin(), request_.layers.end(), n_layers - 1) != request_.layers.end();
 }
 
 void tap::clear() {

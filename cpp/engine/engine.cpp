@@ -123,10 +123,6 @@ operation_id engine::detach(std::shared_ptr<tap> target, operation_done done) {
     return enqueue_simple([this, target = std::move(target)] { context_->graph().detach(target); }, std::move(done));
 }
 
-operation_id engine::run(std::function<void()> job, operation_done done) {
-    return enqueue_simple(std::move(job), std::move(done));
-}
-
 void engine::cancel(operation_id id) {
     const std::lock_guard<std::mutex> lock(mutex_);
     cancelled_.push_back(id);

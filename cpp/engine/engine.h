@@ -42,8 +42,6 @@ public:
     operation_id truncate(int32_t sequence, int32_t position, operation_done done);
     operation_id attach(std::shared_ptr<tap> target, operation_done done);
     operation_id detach(std::shared_ptr<tap> target, operation_done done);
-    /// Runs `job` in its turn, when no forward pass writes to the captures.
-    operation_id run(std::function<void()> job, operation_done done);
 
     const context_options & options() const { return options_; }
     const model & source() const { return *source_; }

@@ -24,8 +24,8 @@ public:
         return first;
     }
 
-    /// Makes outputs of the tokens of `sequence`, whose first has index `first`, that `target` takes: a capture of rows
-    /// named one by one holds them at the last block as well, which computes output rows only.
+    /// Makes outputs of the tokens of `sequence`, whose first has index `first`, that `target` takes: a capture of
+    /// chosen rows holds them at the last block as well, which computes output rows only.
     void want_captured(const tap & target, int32_t sequence, int32_t first) {
         const batch_layout & layout = target_.graph().layout();
         const sequence_span & span = layout.span(sequence);

@@ -30,6 +30,12 @@ context_options checked(context_options options, const model & source) {
     }
     require(static_cast<int64_t>(options.context_size) * options.max_sequences <= INT32_MAX,
             "contextSize times sequences is too large");
+    require(options.memory_tokens >= 0 && (options.memory_tokens == 0 || options.unified_memory),
+            "memoryTokens must be 1 or more, and goes with a unified memory only");
+    if (options.memory_tokens == 0) {
+        options.memory_tokens = options.context_size * options.max_sequences;
+    }
+    options.memory_tokens = std::min(options.memory_tokens, options.context_size * options.max_sequences);
     // A batch holds at least one token of every sequence, or a step of all of them would not fit.
     options.batch_size = std::max(options.batch_size, options.max_sequences);
     if (options.threads == 0) {
@@ -57,7 +63,7 @@ context::context(std::shared_ptr<const model> source, const context_options & op
       options_(checked(options, *source_)),
       instrumentation_(options_.max_sequences, source_->info().n_layers) {
     llama_context_params params = llama_context_default_params();
-    params.n_ctx = static_cast<uint32_t>(options_.context_size) * static_cast<uint32_t>(options_.max_sequences);
+    params.n_ctx = static_cast<uint32_t>(options_.memory_tokens);
     params.n_batch = static_cast<uint32_t>(options_.batch_size);
     params.n_ubatch = params.n_batch;
     params.n_seq_max = static_cast<uint32_t>(options_.max_sequences);

@@ -15,6 +15,7 @@ enum class flash_attention : uint8_t { automatic, off, on };
 struct context_options {
     int32_t max_sequences = 1;
     int32_t context_size = 0;     ///< tokens each sequence can hold; 0: the model's training context
+    int32_t memory_tokens = 0;    ///< tokens all sequences can hold together, where unified; 0: context_size each
     int32_t batch_size = 512;     ///< tokens per forward pass
     int32_t threads = 0;          ///< 0: the machine's cores
     bool unified_memory = true;   ///< one memory for all sequences: best where their lengths differ
