@@ -28,6 +28,9 @@ export const steerErrorCodes = [
     "DECODE_FAILED",
     "EMPTY_CLASS",
     "SINGULAR_MATRIX",
+    "DATA_DAMAGED",
+    "FILE_WRITE_FAILED",
+    "FILE_IN_USE",
     "ADDON_MISSING",
     "INTERNAL",
 ] as const;
