@@ -1,6 +1,8 @@
 // The addon's entry point: one instance per environment, so that worker threads can load it too.
 
 #include "arguments.h"
+#include "capture_reader_wrap.h"
+#include "capture_writer_wrap.h"
 #include "context_wrap.h"
 #include "directions_wrap.h"
 #include "errors.h"
@@ -60,11 +62,15 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     self->model_class = Napi::Persistent(model_wrap::define(env));
     self->context_class = Napi::Persistent(context_wrap::define(env));
     self->directions_class = Napi::Persistent(directions_wrap::define(env));
+    self->capture_writer_class = Napi::Persistent(capture_writer_wrap::define(env));
+    self->capture_reader_class = Napi::Persistent(capture_reader_wrap::define(env));
 
     exports.Set("initialize", Napi::Function::New(env, initialize));
     exports.Set("shutdown", Napi::Function::New(env, shutdown));
     exports.Set("errorCodes", Napi::Function::New(env, error_codes));
     exports.Set("loadModel", Napi::Function::New(env, model_wrap::load));
+    exports.Set("openCaptureWriter", Napi::Function::New(env, capture_writer_wrap::open));
+    exports.Set("openCaptureReader", Napi::Function::New(env, capture_reader_wrap::open));
     exports.Set("fitDirections", Napi::Function::New(env, fit_directions));
     exports.Set("ridgeBackend", Napi::Function::New(env, ridge_backend));
     return exports;

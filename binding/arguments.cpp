@@ -97,4 +97,14 @@ float_memory float32_array_argument(const Napi::Value & value, const char * name
     return memory;
 }
 
+typed_memory typed_array_argument(const Napi::Value & value, const char * name) {
+    if (!value.IsTypedArray()) {
+        throw_wrong_type(name, "a typed array");
+    }
+    typed_memory memory;
+    memory.type = check_memory(value, name);
+    napi_get_typedarray_info(value.Env(), value, nullptr, &memory.length, &memory.data, nullptr, nullptr);
+    return memory;
+}
+
 }  // namespace llama_steer

@@ -37,6 +37,14 @@ struct float_memory {
 /// Also throws BUFFER_DETACHED. Refuses resizable memory, which could shrink while a native thread writes to it.
 float_memory float32_array_argument(const Napi::Value & value, const char * name);
 
+/// The memory of a typed array of any type, borrowed as above; `length` counts elements. Throws BUFFER_DETACHED.
+struct typed_memory {
+    napi_typedarray_type type{};
+    void * data = nullptr;
+    size_t length = 0;
+};
+typed_memory typed_array_argument(const Napi::Value & value, const char * name);
+
 /// The C++ object behind an instance of one of our classes. Throws INVALID_ARGUMENT for anything else, by type tag, so
 /// that a wrong receiver or argument never reaches native memory.
 template <typename wrapped>

@@ -1,5 +1,11 @@
 export { Activations, type RowLabels } from "./activations.js";
 export { Capture, type CaptureOptions } from "./capture.js";
+export { CaptureFile, type CaptureFileLabels, type CaptureFileReadOptions } from "./capture-file.js";
+export {
+    type CaptureFileAppendOptions,
+    CaptureFileWriter,
+    type CaptureFileWriterOptions,
+} from "./capture-file-writer.js";
 export type { ChatMessage, ChatTemplateOptions } from "./chat-template.js";
 export {
     Context,
