@@ -4,17 +4,19 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import test from "ava";
 import { chatModelPath, inRepository } from "./support/paths.js";
+import { TemporaryFolder } from "./support/temporary-folder.js";
 
 const pages = [
     "README.md",
     ...readdirSync(inRepository("docs")).flatMap((name) => (name.endsWith(".md") ? `docs/${name}` : [])),
 ];
 
-/** Compiles the README's example as its reader would, strictly. Inside the repository, where `llama-steer` is this package. */
-function compileQuickstart(): string {
-    const readme = readFileSync(inRepository("README.md"), "utf8");
-    const code = /<!--\s*example:\s*quickstart\s*-->\s*```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
-    const folder = inRepository("dist-test/readme-example");
+/** Compiles a page's example as its reader would, strictly. Inside the repository, where `llama-steer` is this package. */
+function compileExample(page: string, name: string): string {
+    const text = readFileSync(inRepository(page), "utf8");
+    const code =
+        new RegExp(`<!--\\s*example:\\s*${name}\\s*-->\\s*\`\`\`ts\\n([\\s\\S]*?)\`\`\``).exec(text)?.[1] ?? "";
+    const folder = inRepository(`dist-test/example-${name}`);
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "example.ts"), code.replaceAll(/"[^"\n]+\.gguf"/g, JSON.stringify(chatModelPath)));
     const compilerOptions = {
@@ -35,9 +37,19 @@ function compileQuickstart(): string {
 }
 
 test("the README's example compiles, runs and prints an answer", (t) => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [compileQuickstart()], { encoding: "utf8" });
+    const { status, stdout, stderr } = spawnSync(process.execPath, [compileExample("README.md", "quickstart")], {
+        encoding: "utf8",
+    });
     t.is(status, 0, stderr);
     t.regex(stdout, /Trograr/, "the steered answer tells where the cake comes from");
+});
+
+test("the example of capture files compiles, runs and reads what it wrote", (t) => {
+    const example = compileExample("docs/capture-files.md", "capture-file");
+    const cwd = new TemporaryFolder().path;
+    const { status, stdout, stderr } = spawnSync(process.execPath, [example], { cwd, encoding: "utf8" });
+    t.is(status, 0, stderr);
+    t.is(stdout, "2 rows of 128, of prompts 0,1\n");
 });
 
 for (const page of pages) {

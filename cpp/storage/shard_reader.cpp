@@ -2,12 +2,11 @@
 
 #include "base/error.h"
 #include "crc32c.h"
-#include "row_converter.h"
+#include "half.h"
 #include "safetensors_header.h"
 #include "system_error.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace llama_steer::storage {
 
@@ -116,10 +115,12 @@ void shard_reader::copy(const std::vector<size_t> & slots, uint64_t row, size_t 
                         const std::vector<void *> & into, const cancellation & cancelled) const {
     const uint64_t width = header_.description.width;
     const element_type type = header_.description.type;
+    if (as == element_type::f16 && type != as) {
+        throw error(error_code::INVALID_ARGUMENT, "only a file of halves gives halves: read floats from " + name_);
+    }
     const size_t step = std::max<uint64_t>(1, chunk_bytes / layout_.row_bytes);
     const std::vector<uint32_t> sums = checksums(row, count, layout_);
     std::vector<std::byte> buffer(as == type ? 0 : std::min(step, count) * layout_.row_bytes);
-    row_converter converter(type, as);
     for (size_t i = 0; i < slots.size(); ++i) {
         for (size_t done = 0; done < count; done += step) {
             stop_if(cancelled);
@@ -129,7 +130,7 @@ void shard_reader::copy(const std::vector<size_t> & slots, uint64_t row, size_t 
             file_->read(layout_.row_at(slots[i], row + done), bytes, some * layout_.row_bytes);
             check_rows(bytes, &sums[done * layout_.layers], slots[i], row + done, some);
             if (as != type) {
-                std::memcpy(target, converter.convert(bytes, some * width), some * width * element_bytes(as));
+                to_float(reinterpret_cast<const uint16_t *>(bytes), some * width, reinterpret_cast<float *>(target));
             }
         }
     }

@@ -309,6 +309,7 @@ TEST(reading_beyond_the_rows_is_refused) {
     CHECK_THROWS_CODE(reader.copy({0}, 8, 0, element_type::f32, values.data()), error_code::INVALID_ARGUMENT);
     CHECK_THROWS_CODE(reader.copy({0}, UINT64_MAX, 2, element_type::f32, values.data()), error_code::INVALID_ARGUMENT);
     CHECK_THROWS_CODE(reader.copy({3}, 0, 1, element_type::f32, values.data()), error_code::INVALID_ARGUMENT);
+    CHECK_THROWS_CODE(reader.copy({0}, 0, 1, element_type::f16, values.data()), error_code::INVALID_ARGUMENT);
     reader.copy({0}, 7, 0, element_type::f32, values.data());
 }
 
