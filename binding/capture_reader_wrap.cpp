@@ -53,11 +53,12 @@ Napi::Value capture_reader_wrap::open(const Napi::CallbackInfo & info) {
     const Napi::Env env = info.Env();
     return guarded(env, [&]() -> Napi::Value {
         const std::filesystem::path directory = storage::path_of(string_argument(info[0], "directory"), "directory");
+        const bool recover = boolean_argument(info[1], "recover");
         instance & self = instance::of(env);
         const dispatcher::ticket id = self.events.begin(env, {});
         auto cancelled = std::make_shared<std::atomic<bool>>(false);
-        self.run_in_background(id, cancelled, [directory]() -> instance::finisher {
-            shared_reader reader = std::make_shared<const storage::capture_file_reader>(directory);
+        self.run_in_background(id, cancelled, [directory, recover]() -> instance::finisher {
+            shared_reader reader = std::make_shared<const storage::capture_file_reader>(directory, recover);
             return [reader](Napi::Env current) mutable -> Napi::Value {
                 return instance::of(current).capture_reader_class.New(
                     {Napi::External<shared_reader>::New(current, &reader)});

@@ -15,7 +15,7 @@ public:
     static const napi_type_tag type_tag;
 
     static Napi::Function define(Napi::Env env);
-    /// openCaptureReader(directory) -> { promise, cancel() }; cancel does nothing.
+    /// openCaptureReader(directory, recover) -> { promise, cancel() }; cancel does nothing.
     static Napi::Value open(const Napi::CallbackInfo & info);
 
     explicit capture_reader_wrap(const Napi::CallbackInfo & info);

@@ -69,6 +69,7 @@ storage::capture_writer_options writer_options(const Napi::Object & options) {
         return integer_argument(value, "shardBytes", 1, int64_t{1} << 40);
     });
     result.append = boolean_argument(options.Get("append"), "append");
+    result.recover = boolean_argument(options.Get("recover"), "recover");
     result.durable = boolean_argument(options.Get("durable"), "durable");
     return result;
 }

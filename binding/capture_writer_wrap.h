@@ -18,7 +18,7 @@ public:
 
     static Napi::Function define(Napi::Env env);
     /// openCaptureWriter(directory, { site, layers: Int32Array, width, half: boolean, metadata: [key, value, ...],
-    /// shardBytes?, append, durable }) -> { promise, cancel() }; cancel does nothing.
+    /// shardBytes?, append, recover, durable }) -> { promise, cancel() }; cancel does nothing.
     static Napi::Value open(const Napi::CallbackInfo & info);
 
     explicit capture_writer_wrap(const Napi::CallbackInfo & info);

@@ -85,7 +85,7 @@ test("methods of the native classes on anything else throw, and the classes cann
         native: {
             loadModel(path: string, options: object): Task;
             openCaptureWriter(directory: string, options: object): Task;
-            openCaptureReader(directory: string): Task;
+            openCaptureReader(directory: string, recover: boolean): Task;
         };
     };
     const model = (await native.loadModel(chatModelPath, {}).promise) as object & Loaded;
@@ -93,8 +93,9 @@ test("methods of the native classes on anything else throw, and the classes cann
     const directions = model.createDirections(new Float32Array(128), Int32Array.of(1));
     const directory = new TemporaryFolder().path;
     const description = { site: "x", layers: Int32Array.of(1), width: 2, half: false, metadata: [] };
-    const writer = await native.openCaptureWriter(directory, { ...description, append: false, durable: false }).promise;
-    const reader = await native.openCaptureReader(directory).promise;
+    const flags = { append: false, recover: false, durable: false };
+    const writer = await native.openCaptureWriter(directory, { ...description, ...flags }).promise;
+    const reader = await native.openCaptureReader(directory, false).promise;
     const objects = [model, context, directions, writer, reader];
     for (const object of objects) {
         const prototype = Object.getPrototypeOf(object) as object;

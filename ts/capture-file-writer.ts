@@ -27,6 +27,11 @@ export interface CaptureFileWriterOptions {
      */
     append?: boolean;
     /**
+     * With `append`, where a power failure damaged rows of the shard that was being written: go on behind those before the
+     * first damaged one, which overwrites it and what follows. Reads that shard. Default false: damage is refused.
+     */
+    recover?: boolean;
+    /**
      * What a power failure may take. `"shard"` (default): at most rows of the last shard, unless closed. `"append"`:
      * nothing that an append acknowledged; each waits for the disk twice.
      */
@@ -75,12 +80,14 @@ export class CaptureFileWriter {
             metadata = {},
             shardBytes,
             append = false,
+            recover = false,
             sync = "shard",
         } = options;
         checkString(site, "site");
         checkLayers(layers);
         checkOneOf(type, types, "type");
         checkBoolean(append, "append");
+        checkBoolean(recover, "recover");
         checkOneOf(sync, syncs, "sync");
         const settings = {
             site,
@@ -90,6 +97,7 @@ export class CaptureFileWriter {
             metadata: metadataPairs(metadata),
             shardBytes,
             append,
+            recover,
             durable: sync === "append",
         };
         return new CaptureFileWriter(await runTask(() => native.openCaptureWriter(directory, settings)));

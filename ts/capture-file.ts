@@ -1,6 +1,6 @@
 import { Activations } from "./activations.js";
 import { lease, release } from "./buffer-lease.js";
-import { checkObject, checkString, describe } from "./check.js";
+import { checkBoolean, checkObject, checkString, describe } from "./check.js";
 import { type LayerSelection, selectLayers } from "./layers.js";
 import { type NativeCaptureReader, native } from "./native.js";
 import { runTask } from "./run-task.js";
@@ -60,11 +60,16 @@ export class CaptureFile {
     /**
      * Opens a directory of shards and checks all headers and labels.
      *
+     * @param options.recover where a power failure damaged rows of the shard that was being written, take those before
+     * the first damaged one. Reads that shard. Default false: damage is refused.
      * @throws SteerError FILE_NOT_FOUND, FILE_UNREADABLE, DATA_DAMAGED, INVALID_ARGUMENT
      */
-    static async open(directory: string): Promise<CaptureFile> {
+    static async open(directory: string, options: { recover?: boolean } = {}): Promise<CaptureFile> {
         checkString(directory, "directory");
-        return new CaptureFile(await runTask(() => native.openCaptureReader(directory)));
+        checkObject(options, "options");
+        const { recover = false } = options;
+        checkBoolean(recover, "recover");
+        return new CaptureFile(await runTask(() => native.openCaptureReader(directory, recover)));
     }
 
     private constructor(reader: NativeCaptureReader) {

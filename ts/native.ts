@@ -149,7 +149,7 @@ interface Native {
     fitDirections(options: object, onProgress: ((fraction: number) => void) | undefined): NativeTask<NativeFit>;
     ridgeBackend(): string;
     openCaptureWriter(directory: string, options: object): NativeTask<NativeCaptureWriter>;
-    openCaptureReader(directory: string): NativeTask<NativeCaptureReader>;
+    openCaptureReader(directory: string, recover: boolean): NativeTask<NativeCaptureReader>;
 }
 
 const require = createRequire(import.meta.url);

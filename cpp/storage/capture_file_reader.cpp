@@ -17,13 +17,13 @@ bool same_capture(const capture_description & a, const capture_description & b) 
 
 }  // namespace
 
-capture_file_reader::capture_file_reader(const std::filesystem::path & directory) {
+capture_file_reader::capture_file_reader(const std::filesystem::path & directory, bool recover) {
     const uint32_t count = count_shards(directory);
     if (count == 0) {
         throw error(error_code::FILE_NOT_FOUND, displayed(directory) + " holds no capture file");
     }
     for (uint32_t i = 0; i < count; ++i) {
-        shards_.push_back(std::make_unique<const shard_reader>(shard_path(directory, i), i));
+        shards_.push_back(std::make_unique<const shard_reader>(shard_path(directory, i), i, recover));
     }
     check_order();
 }

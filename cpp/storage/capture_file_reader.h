@@ -21,7 +21,8 @@ struct mapped_rows {
 class capture_file_reader {
 public:
     /// Throws FILE_NOT_FOUND (no directory, or one without a capture), FILE_UNREADABLE, DATA_DAMAGED.
-    explicit capture_file_reader(const std::filesystem::path & directory);
+    /// @param recover see `shard_reader`
+    explicit capture_file_reader(const std::filesystem::path & directory, bool recover = false);
 
     const capture_description & description() const { return shards_.front()->header().description; }
     uint64_t rows() const;

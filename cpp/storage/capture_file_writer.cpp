@@ -40,7 +40,7 @@ capture_file_writer::capture_file_writer(const std::filesystem::path & directory
 capture_file_writer::~capture_file_writer() = default;
 
 void capture_file_writer::go_on_with(const capture_description & given, uint32_t shards) {
-    const shard_reader last(shard_path(directory_, shards - 1), shards - 1);
+    const shard_reader last(shard_path(directory_, shards - 1), shards - 1, options_.recover);
     check_same_capture(last.header().description, given);
     description_ = last.header().description;
     current_ = std::make_unique<shard_writer>(directory_, last.header(), last.rows(), options_.durable);

@@ -16,7 +16,8 @@ namespace llama_steer::storage {
 struct capture_writer_options {
     uint64_t shard_bytes = uint64_t{256} << 20;  ///< about as large a shard becomes; no smaller than one row
     bool append = false;                         ///< go on with what is there; else the directory must hold no capture
-    bool durable = false;                        ///< an append returns once its rows lie on the disk
+    bool recover = false;  ///< with `append`: go on before the first damaged row, see `shard_reader`
+    bool durable = false;  ///< an append returns once its rows lie on the disk
 };
 
 /// Writes activations to a directory of shards; docs/capture-files.md has the format and what holds when a writer is

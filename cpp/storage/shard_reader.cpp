@@ -19,8 +19,8 @@ constexpr int looks = 3;
 
 }  // namespace
 
-shard_reader::shard_reader(const std::filesystem::path & path, uint32_t number)
-    : name_(displayed(path)), number_(number), file_(std::make_unique<mapped_file>(path)) {
+shard_reader::shard_reader(const std::filesystem::path & path, uint32_t number, bool recover)
+    : name_(displayed(path)), number_(number), recover_(recover), file_(std::make_unique<mapped_file>(path)) {
     contents found;
     for (int look = 1;; ++look) {
         try {
@@ -36,6 +36,33 @@ shard_reader::shard_reader(const std::filesystem::path & path, uint32_t number)
     layout_ = found.layout;
     rows_ = found.rows;
     labels_ = std::move(found.labels);
+    if (recover_ && header_.state == shard_state::unclosed) {
+        cut_after(intact_rows());
+    }
+}
+
+void shard_reader::cut_after(uint64_t rows) {
+    rows_ = rows;
+    for (std::vector<int32_t> & column : labels_) {
+        column.resize(rows);
+    }
+}
+
+uint64_t shard_reader::intact_rows() const {
+    std::vector<std::byte> buffer(layout_.row_bytes);
+    for (uint64_t row = 0; row < rows_; ++row) {
+        try {
+            for (size_t slot = 0; slot < layout_.layers; ++slot) {
+                copy({slot}, row, 1, header_.description.type, {buffer.data()}, {});
+            }
+        } catch (const error & failure) {
+            if (failure.code() != error_code::DATA_DAMAGED) {
+                throw;
+            }
+            return row;
+        }
+    }
+    return rows_;
 }
 
 void shard_reader::damaged(const std::string & what) const {
@@ -69,8 +96,9 @@ void shard_reader::load_labels(contents & into) const {
     file_->read(layout.label_checksum_at(0), commits.data(), 4 * commits.size());
     const auto uncommitted = std::find(commits.begin(), commits.end(), 0U);
     into.rows = static_cast<uint64_t>(uncommitted - commits.begin());
-    if (std::any_of(uncommitted, commits.end(), [](uint32_t each) { return each != 0; }) ||
-        (into.header.state != shard_state::unclosed && into.rows != layout.capacity)) {
+    const bool lenient = recover_ && into.header.state == shard_state::unclosed;
+    if (!lenient && (std::any_of(uncommitted, commits.end(), [](uint32_t each) { return each != 0; }) ||
+                     (into.header.state != shard_state::unclosed && into.rows != layout.capacity))) {
         damaged("row " + std::to_string(into.header.first_row + into.rows) + " is missing before others");
     }
     for (size_t column = 0; column < label_columns.size(); ++column) {
@@ -87,6 +115,10 @@ void shard_reader::load_labels(contents & into) const {
                                                    into.labels[3][row]};
             const uint64_t number = into.header.first_row + row;
             if (label_checksum(number, labels, &sums[i * layout.layers], layout.layers) != commits[row]) {
+                if (lenient) {
+                    into.rows = row;
+                    return;
+                }
                 damaged("the labels of row " + std::to_string(number) + " do not have their checksum");
             }
         }

@@ -18,7 +18,9 @@ public:
     /// Reads the header and the labels. Throws DATA_DAMAGED where they do not have their checksums, FILE_NOT_FOUND,
     /// FILE_UNREADABLE. A writer may be at work meanwhile.
     /// @param number that the shard must have
-    shard_reader(const std::filesystem::path & path, uint32_t number);
+    /// @param recover of an unclosed shard, take the rows before the first that is damaged, rather than throw; this
+    ///        reads them all
+    shard_reader(const std::filesystem::path & path, uint32_t number, bool recover = false);
 
     const shard_header & header() const { return header_; }
     uint64_t rows() const { return rows_; }
@@ -48,12 +50,15 @@ private:
     };
     contents load() const;
     void load_labels(contents & into) const;
+    void cut_after(uint64_t rows);
+    uint64_t intact_rows() const;
     std::vector<uint32_t> checksums(uint64_t row, size_t count, const shard_layout & layout) const;
     void check_rows(const void * bytes, const uint32_t * expected, size_t slot, uint64_t row, size_t count) const;
     [[noreturn]] void damaged(const std::string & what) const;
 
     std::string name_;
     uint32_t number_;
+    bool recover_;
     std::unique_ptr<mapped_file> file_;
     shard_header header_;
     shard_layout layout_;

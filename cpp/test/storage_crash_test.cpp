@@ -149,6 +149,25 @@ TEST(a_damaged_row_before_a_committed_one_is_no_interrupted_write) {
         write_bytes(path, wrong);
         CHECK_THROWS_CODE(capture_file_reader(folder / "c"), error_code::DATA_DAMAGED);
     }
+    for (const auto & [at, rows] : {std::pair{layout.label_at(0, 1), 1},
+                                    {layout.label_checksum_at(2), 2},
+                                    {layout.checksums_at(3) + 4, 3},
+                                    {layout.row_at(2, 4) + 9, 4}}) {
+        std::string wrong = bytes;
+        wrong[at] = static_cast<char>(wrong[at] ^ 4);
+        write_bytes(path, wrong);
+        const auto intact_rows = static_cast<size_t>(rows);
+        CHECK(holds_numbered_rows(capture_file_reader(folder / "c", true), intact_rows));
+        CHECK_THROWS_CODE(capture_file_reader(folder / "c").verify({}, {}), error_code::DATA_DAMAGED);
+        capture_writer_options options = shards_of(9, true);
+        options.recover = true;
+        capture_file_writer writer(folder / "c", description(), options);
+        CHECK_EQ(writer.rows(), intact_rows);
+        writer.append(numbered_rows(intact_rows, 1).block());
+        const capture_file_reader after(folder / "c");
+        CHECK(holds_numbered_rows(after, intact_rows + 1));
+        after.verify({}, {});
+    }
     std::string gone = bytes;
     gone.replace(layout.label_checksum_at(1), 4, 4, '\0');
     write_bytes(path, gone);
