@@ -102,8 +102,9 @@ Napi::Value capture_reader_wrap::labels(const Napi::CallbackInfo & info) {
     });
 }
 
-/// read(slots: Int32Array, from, count, into: Float32Array) -> { promise, cancel() }; `into` is [slots][count][width],
-/// and must be kept from other uses until the promise settles.
+/// read(slots: Int32Array, from, count, into: Float32Array | Uint16Array) -> { promise, cancel() }; `into` is
+/// [slots][count][width], halves only from a file of halves, and must be kept from other uses until the promise
+/// settles.
 Napi::Value capture_reader_wrap::read(const Napi::CallbackInfo & info) {
     const Napi::Env env = info.Env();
     return guarded(env, [&]() -> Napi::Value {
@@ -112,21 +113,25 @@ Napi::Value capture_reader_wrap::read(const Napi::CallbackInfo & info) {
         const auto rows = static_cast<int64_t>(reader->rows());
         const auto from = static_cast<uint64_t>(integer_argument(info[1], "from", 0, rows));
         const auto count = static_cast<size_t>(integer_argument(info[2], "count", 0, rows));
-        const float_memory into = float32_array_argument(info[3], "into");
+        const typed_memory into = typed_array_argument(info[3], "into");
+        if (into.type != napi_float32_array && into.type != napi_uint16_array) {
+            throw_wrong_type("into", "a Float32Array, or a Uint16Array for half floats");
+        }
+        const storage::element_type as =
+            into.type == napi_float32_array ? storage::element_type::f32 : storage::element_type::f16;
         const uint64_t needed = slots.size() * count * reader->description().width;
         if (into.length < needed) {
             throw error(error_code::BUFFER_TOO_SMALL, "into holds " + std::to_string(into.length) +
-                                                          " floats; these rows take " + std::to_string(needed));
+                                                          " elements; these rows take " + std::to_string(needed));
         }
         instance & self = instance::of(env);
         const dispatcher::ticket id = self.events.begin(env, {info[3]});
         auto cancelled = std::make_shared<std::atomic<bool>>(false);
-        self.run_in_background(id, cancelled,
-                               [reader, slots, from, count, data = into.data, cancelled]() -> instance::finisher {
-                                   reader->copy(slots, from, count, storage::element_type::f32, data,
-                                                [cancelled] { return cancelled->load(); });
-                                   return [](Napi::Env current) { return current.Undefined(); };
-                               });
+        self.run_in_background(
+            id, cancelled, [reader, slots, from, count, as, data = into.data, cancelled]() -> instance::finisher {
+                reader->copy(slots, from, count, as, data, [cancelled] { return cancelled->load(); });
+                return [](Napi::Env current) { return current.Undefined(); };
+            });
         return make_task(env, id, [cancelled] { cancelled->store(true); });
     });
 }

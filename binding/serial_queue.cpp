@@ -11,11 +11,18 @@ void serial_queue::submit(dispatcher::ticket id, std::function<instance::finishe
         }
         running_ = true;
     }
-    // No promise has the ticket 0: each job settles its own.
-    owner_.run_in_background(0, stopped_, [self = shared_from_this()]() -> instance::finisher {
-        self->run();
-        return [](Napi::Env env) { return env.Undefined(); };
-    });
+    try {
+        // No promise has the ticket 0: each job settles its own.
+        owner_.run_in_background(0, stopped_, [self = shared_from_this()]() -> instance::finisher {
+            self->run();
+            return [](Napi::Env env) { return env.Undefined(); };
+        });
+    } catch (...) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        jobs_.clear();
+        running_ = false;
+        throw;
+    }
 }
 
 void serial_queue::run() {

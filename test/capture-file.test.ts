@@ -81,7 +81,7 @@ test("captures of a model come back bit for bit, with their labels", async (t) =
 });
 
 test("rows written as halves are the nearest halves", async (t) => {
-    const directory = await written(50, { type: "f16", shardBytes: shardOf(20) });
+    const directory = await written(50, { type: "f16", shardBytes: shardOf(20), sync: "append" });
     const file = await CaptureFile.open(directory);
     t.is(file.type, "f16");
     t.is(await numberedDifference(file), undefined, "these numbers are halves");

@@ -125,7 +125,7 @@ export interface NativeCaptureWriter {
 export interface NativeCaptureReader {
     describe(): NativeCaptureDescription & { rows: number; complete: boolean };
     labels(): { sequence: Int32Array; position: Int32Array; token: Int32Array; prompt: Int32Array };
-    read(slots: Int32Array, from: number, count: number, into: Float32Array): NativeTask<void>;
+    read(slots: Int32Array, from: number, count: number, into: Float32Array | Uint16Array): NativeTask<void>;
     verify(onProgress: ((fraction: number) => void) | undefined): NativeTask<void>;
     dispose(): void;
 }

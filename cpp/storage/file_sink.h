@@ -24,7 +24,8 @@ public:
     }
 
     const std::filesystem::path & path() const { return path_; }
-    bool is_open() const { return handle_ != closed; }
+    /// Says that the open file has another name now.
+    void renamed(std::filesystem::path path) { path_ = std::move(path); }
 
     /// Gives the file this size; what is added reads as zeros, and takes no disk space where the file system can help
     /// it.

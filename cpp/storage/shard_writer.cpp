@@ -135,6 +135,7 @@ void shard_writer::write_labels(size_t column, const int32_t * labels, size_t be
 void shard_writer::publish() {
     sink_.sync();
     storage::publish(sink_.path(), final_path_);
+    sink_.renamed(final_path_);
     published_ = true;
     sync_directory(final_path_.parent_path());
 }
