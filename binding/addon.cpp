@@ -1,7 +1,9 @@
 // The addon's entry point: one instance per environment, so that worker threads can load it too.
 
 #include "arguments.h"
-#include "capture/half.h"
+#include "base/half.h"
+#include "capture_reader_wrap.h"
+#include "capture_writer_wrap.h"
 #include "context_wrap.h"
 #include "directions_wrap.h"
 #include "errors.h"
@@ -49,7 +51,7 @@ Napi::Value halves_to_floats_call(const Napi::CallbackInfo & info) {
         if (halves.length != floats.length) {
             throw_invalid("halves and floats differ in length");
         }
-        halves_to_floats(static_cast<const uint16_t *>(halves.data), floats.data, halves.length);
+        to_float(static_cast<const uint16_t *>(halves.data), halves.length, floats.data);
         return info.Env().Undefined();
     });
 }
@@ -76,11 +78,15 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     self->context_class = Napi::Persistent(context_wrap::define(env));
     self->directions_class = Napi::Persistent(directions_wrap::define(env));
     self->moments_class = Napi::Persistent(moments_wrap::define(env));
+    self->capture_writer_class = Napi::Persistent(capture_writer_wrap::define(env));
+    self->capture_reader_class = Napi::Persistent(capture_reader_wrap::define(env));
 
     exports.Set("initialize", Napi::Function::New(env, initialize));
     exports.Set("shutdown", Napi::Function::New(env, shutdown));
     exports.Set("errorCodes", Napi::Function::New(env, error_codes));
     exports.Set("loadModel", Napi::Function::New(env, model_wrap::load));
+    exports.Set("openCaptureWriter", Napi::Function::New(env, capture_writer_wrap::open));
+    exports.Set("openCaptureReader", Napi::Function::New(env, capture_reader_wrap::open));
     exports.Set("fitDirections", Napi::Function::New(env, fit_directions));
     exports.Set("halvesToFloats", Napi::Function::New(env, halves_to_floats_call));
     exports.Set("createMoments", Napi::Function::New(env, moments_wrap::create));

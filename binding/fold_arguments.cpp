@@ -52,12 +52,12 @@ void take_rows(fold_job & job, const Napi::Value & data, const Napi::Object & op
                                                         " numbers, fewer than its layers and rows take");
         }
     }
-    const ridge::row_type type = memory.type == napi_float32_array ? ridge::row_type::f32 : ridge::row_type::f16;
+    const element_type type = memory.type == napi_float32_array ? element_type::f32 : element_type::f16;
     job.rows.layers.assign(slots.size(), {nullptr, type, rows, width, width});
     if (rows == 0) {
         return;
     }
-    if (type == ridge::row_type::f32) {
+    if (type == element_type::f32) {
         place_rows(memory, slots, capacity, job.floats, job.rows.layers);
     } else {
         place_rows(memory, slots, capacity, job.halves, job.rows.layers);

@@ -39,6 +39,8 @@ struct instance {
     Napi::FunctionReference context_class;
     Napi::FunctionReference directions_class;
     Napi::FunctionReference moments_class;
+    Napi::FunctionReference capture_writer_class;
+    Napi::FunctionReference capture_reader_class;
     dispatcher events;
 
 private:

@@ -3,15 +3,15 @@
 //
 //   node scripts/check-arrows.mjs [--self-test]
 //
-//   ts -> binding -> cpp -> llama.cpp, and inside cpp: ridge knows base alone, capture and steering know ggml tensors
-//   but no models, only graph sees llama.cpp's internals. synthetic, which makes models for tests and benchmarks, knows
-//   base and ggml, and is known by nobody else.
+//   ts -> binding -> cpp -> llama.cpp, and inside cpp: ridge and storage know base alone, capture and steering know ggml
+//   tensors but no models, only graph sees llama.cpp's internals. synthetic, which makes models for tests and benchmarks,
+//   knows base and ggml, and is known by nobody else.
 
 import { readFileSync } from "node:fs";
 import { dirname, extname, join, normalize } from "node:path";
 import { displayed, filesUnder, root } from "./lib/project.mjs";
 
-const rooms = ["base", "model", "graph", "capture", "steering", "engine", "ridge"];
+const rooms = ["base", "model", "graph", "capture", "steering", "engine", "ridge", "storage"];
 
 const nodeHeader =
     /^(napi(-inl)?|node_api(_types)?|js_native_api(_types)?|node|node_buffer|uv|v8)(\/.*)?\.h$|^(uv|v8)\//;
@@ -38,6 +38,13 @@ const includeRules = [
         where: /^cpp\/ridge\//,
         header: new RegExp(`^(?:${rooms.filter((room) => room !== "base" && room !== "ridge").join("|")})/`),
         why: "the ridge solver knows no other room than base",
+    },
+    {
+        where: /^cpp\/storage\//,
+        header: new RegExp(
+            `^(?:${rooms.filter((room) => room !== "base" && room !== "storage").join("|")})/|^(llama|ggml|gguf)`,
+        ),
+        why: "storage knows no other room than base, and nothing of llama.cpp",
     },
     {
         where: /^cpp\/base\//,
@@ -151,6 +158,9 @@ const cases = [
     ["cpp/ridge/gram.cpp", '#include "capture/tap.h"', false],
     ["cpp/ridge/gram.cpp", '#include "../capture/tap.h"', false],
     ["cpp/base/error.cpp", '#include "model/model.h"', false],
+    ["cpp/storage/shard_writer.cpp", '#include "base/error.h"\n#include "storage/half.h"', true],
+    ["cpp/storage/shard_writer.cpp", '#include "capture/tap.h"', false],
+    ["cpp/storage/shard_writer.cpp", '#include "ggml.h"', false],
     ["cpp/capture/tap.cpp", '#include "ggml-backend.h"', true],
     ["cpp/steering/plan.cpp", "#include <llama.h>", false],
     ["cpp/steering/plan.cpp", "// #include <llama.h>", true],

@@ -49,7 +49,9 @@ test("docs/errors.md explains every code, and no other", (t) => {
 });
 
 test("every code is thrown somewhere", (t) => {
-    const sources = ["cpp/model", "cpp/engine", "cpp/ridge", "cpp/steering", "binding", "ts"].flatMap(sourcesUnder);
+    const sources = ["cpp/model", "cpp/engine", "cpp/ridge", "cpp/steering", "cpp/storage", "binding", "ts"].flatMap(
+        sourcesUnder,
+    );
     const text = sources.map(read).join("\n");
     for (const code of nativeCodes) {
         t.regex(text, new RegExp(`error_code::${code}\\b|SteerError\\(\\s*"${code}"|\\? "${code}"`), code);

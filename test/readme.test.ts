@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import test from "ava";
 import { chatModelPath, inRepository } from "./support/paths.js";
+import { TemporaryFolder } from "./support/temporary-folder.js";
 
 const pages = [
     "README.md",
@@ -54,6 +55,14 @@ for (const [page, name, prints] of examples) {
         t.regex(stdout, prints);
     });
 }
+
+test("the example of capture files compiles, runs and reads what it wrote", (t) => {
+    const example = compileExample("docs/capture-files.md", "capture-file");
+    const cwd = new TemporaryFolder().path;
+    const { status, stdout, stderr } = spawnSync(process.execPath, [example], { cwd, encoding: "utf8" });
+    t.is(status, 0, stderr);
+    t.is(stdout, "2 rows of 128, of prompts 0,1\n");
+});
 
 for (const page of pages) {
     test(`every relative link of ${page} leads somewhere`, (t) => {

@@ -3,6 +3,8 @@ import test from "ava";
 import {
     Activations,
     Capture,
+    CaptureFile,
+    CaptureFileWriter,
     Context,
     Generation,
     Model,
@@ -15,6 +17,7 @@ import {
 } from "llama-steer";
 import { failureOf } from "./support/expect-code.js";
 import { chatModelPath, inRepository } from "./support/paths.js";
+import { TemporaryFolder } from "./support/temporary-folder.js";
 import { chatContext, chatModel, question } from "./support/testbed.js";
 
 /** Calls every function among an object's own members with each receiver; returns what failed otherwise than it may. */
@@ -41,7 +44,17 @@ test("methods of our classes on anything else throw", async (t) => {
     const model = await chatModel();
     const context = await chatContext();
     const nothing = [undefined, null, 1, "text"];
-    for (const { prototype } of [Model, Context, Sequence, Tokenizer, Generation, Capture, MomentsAccumulator]) {
+    for (const { prototype } of [
+        Model,
+        Context,
+        Sequence,
+        Tokenizer,
+        Generation,
+        Capture,
+        CaptureFile,
+        CaptureFileWriter,
+        MomentsAccumulator,
+    ]) {
         const objects = [{}, model, context, model.tokenizer].filter(
             (each) => !(each instanceof prototype.constructor),
         );
@@ -73,13 +86,20 @@ test("methods of the native classes on anything else throw, and the classes cann
     interface Native {
         loadModel(path: string, options: object): Task;
         createMoments(options: object): object;
+        openCaptureWriter(directory: string, options: object): Task;
+        openCaptureReader(directory: string, recover: boolean): Task;
     }
     const { native } = (await import(path)) as { native: Native };
     const model = (await native.loadModel(chatModelPath, {}).promise) as object & Loaded;
     const context = await model.createContext({ threads: 1 }, () => {}).promise;
     const directions = model.createDirections(new Float32Array(128), Int32Array.of(1));
     const moments = native.createMoments({ layers: Int32Array.of(1), width: 4, groups: 1, secondMoment: 2 });
-    const objects = [model, context, directions, moments];
+    const directory = new TemporaryFolder().path;
+    const description = { site: "x", layers: Int32Array.of(1), width: 2, half: false, metadata: [] };
+    const flags = { append: false, recover: false, durable: false };
+    const writer = await native.openCaptureWriter(directory, { ...description, ...flags }).promise;
+    const reader = await native.openCaptureReader(directory, false).promise;
+    const objects = [model, context, directions, moments, writer, reader];
     for (const object of objects) {
         const prototype = Object.getPrototypeOf(object) as object;
         const receivers = [undefined, null, 1, {}, Object.create(object), ...objects.filter((each) => each !== object)];

@@ -1,5 +1,11 @@
 export { Activations, type RowLabels, type RowType } from "./activations.js";
 export { Capture } from "./capture.js";
+export { CaptureFile, type CaptureFileLabels, type CaptureFileReadOptions } from "./capture-file.js";
+export {
+    type CaptureFileAppendOptions,
+    CaptureFileWriter,
+    type CaptureFileWriterOptions,
+} from "./capture-file-writer.js";
 export type { CaptureOptions } from "./capture-request.js";
 export type { ChatMessage, ChatTemplateOptions } from "./chat-template.js";
 export {

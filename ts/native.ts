@@ -135,6 +135,30 @@ export interface NativeContext {
     dispose(): Promise<void>;
 }
 
+export interface NativeCaptureDescription {
+    site: string;
+    layers: number[];
+    width: number;
+    type: "f32" | "f16";
+    /** Keys and values in turn. */
+    metadata: string[];
+}
+
+export interface NativeCaptureWriter {
+    describe(): NativeCaptureDescription;
+    rows(): number;
+    append(data: Float32Array | Uint16Array, options: object): NativeTask<void>;
+    close(): Promise<void>;
+}
+
+export interface NativeCaptureReader {
+    describe(): NativeCaptureDescription & { rows: number; complete: boolean };
+    labels(): { sequence: Int32Array; position: Int32Array; token: Int32Array; prompt: Int32Array };
+    read(slots: Int32Array, from: number, count: number, into: Float32Array | Uint16Array): NativeTask<void>;
+    verify(onProgress: ((fraction: number) => void) | undefined): NativeTask<void>;
+    dispose(): void;
+}
+
 export interface NativeFit {
     directions: Float32Array;
     layers: Omit<LayerFit, "layer">[];
@@ -189,6 +213,8 @@ interface Native {
     momentsBytes(options: NativeMomentsOptions): number;
     ridgeBackend(): string;
     halvesToFloats(halves: Uint16Array, floats: Float32Array): void;
+    openCaptureWriter(directory: string, options: object): NativeTask<NativeCaptureWriter>;
+    openCaptureReader(directory: string, recover: boolean): NativeTask<NativeCaptureReader>;
 }
 
 const require = createRequire(import.meta.url);

@@ -30,6 +30,8 @@ export const steerErrorCodes = [
     "EMPTY_CLASS",
     "SINGULAR_MATRIX",
     "DATA_DAMAGED",
+    "FILE_WRITE_FAILED",
+    "FILE_IN_USE",
     "ADDON_MISSING",
     "INTERNAL",
 ] as const;

@@ -31,5 +31,7 @@
     X(EMPTY_CLASS, "a class of the fit has no samples of positive weight")                                             \
     X(SINGULAR_MATRIX, "the matrix to be factored is not positive definite")                                           \
     X(DATA_DAMAGED, "stored data is damaged, incomplete or not of this kind")                                          \
+    X(FILE_WRITE_FAILED, "a file could not be written completely")                                                     \
+    X(FILE_IN_USE, "another writer holds the file")                                                                    \
     X(ADDON_MISSING, "no compiled addon was found for this platform")                                                  \
     X(INTERNAL, "an invariant of the library failed: please report it")

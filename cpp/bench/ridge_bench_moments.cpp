@@ -40,7 +40,7 @@ struct fold_problem {
         rows.assign(values.begin(), values.end());
     }
 
-    void fold() { target.fold({{{rows.data(), row_type::f32, n, d, d}}, nullptr, 0, nullptr}); }
+    void fold() { target.fold({{{rows.data(), llama_steer::element_type::f32, n, d, d}}, nullptr, 0, nullptr}); }
 
     void read() const {
         std::uint32_t sum = 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/element_type.h"
 #include "base/token_selection.h"
 
 #include <cstdint>
@@ -14,13 +15,6 @@ struct row_label {
     int32_t position;
     int32_t token;  ///< -1 where embeddings were fed
 };
-
-enum class element_type : uint8_t {
-    f32,
-    f16,  ///< IEEE half precision: rounded to 11 bits, infinite beyond 65504
-};
-
-inline int64_t bytes_of(element_type type) { return type == element_type::f32 ? 4 : 2; }
 
 /// Memory that a capture is written to. Borrowed: the owner keeps it alive and unmoved until the tap is detached.
 struct capture_destination {
@@ -69,8 +63,8 @@ public:
     /// Address of row `row` of the `slot`-th captured layer.
     char * row(size_t slot, int64_t row) const {
         const capture_destination & to = request_.destination;
-        return static_cast<char *>(to.data) +
-               (static_cast<int64_t>(slot) * to.capacity + row) * to.width * bytes_of(to.type);
+        return static_cast<char *>(to.data) + (static_cast<int64_t>(slot) * to.capacity + row) * to.width *
+                                                  static_cast<int64_t>(element_bytes(to.type));
     }
 
     /// Labels of the rows that layer `slot` holds.

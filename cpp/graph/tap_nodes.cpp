@@ -23,8 +23,8 @@ ggml_backend_buffer_ptr buffer_over(const tap & target) {
     const capture_destination & destination = target.destination();
     const auto begin = reinterpret_cast<uintptr_t>(destination.data);
     const uintptr_t aligned = begin - begin % buffer_alignment;
-    const size_t bytes = target.layers().size() *
-                         static_cast<size_t>(destination.capacity * destination.width * bytes_of(destination.type));
+    const size_t bytes = target.layers().size() * static_cast<size_t>(destination.capacity * destination.width) *
+                         element_bytes(destination.type);
     return ggml_backend_buffer_ptr(
         ggml_backend_cpu_buffer_from_ptr(reinterpret_cast<void *>(aligned), begin - aligned + bytes));
 }

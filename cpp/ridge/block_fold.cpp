@@ -66,7 +66,7 @@ block_fold::block_fold(moments_accumulator & target, const fold_rows & rows, con
 
 bool block_fold::fits_beside() const {
     if (target_.shape_.second != second_moment::full) return true;
-    const double element = input_.layers.front().type == row_type::f32 ? 4 : 2;
+    const double element = input_.layers.front().type == element_type::f32 ? 4 : 2;
     const double rows = element * double(input_.layers.size()) * double(sorted_.rows.size()) * double(width_);
     const double seconds = double(sizeof(double)) * double(input_.layers.size()) * double(sorted_.parts.size()) *
                            double(target_.shape_.second_size());

@@ -1,19 +1,18 @@
 // Rows of activations as captured: float32, or float16 as its bits.
 #pragma once
 
-#include "half.h"
+#include "base/element_type.h"
+#include "base/half.h"
 
 #include <cstddef>
 #include <cstdint>
 
 namespace llama_steer::ridge {
 
-enum class row_type { f32, f16 };
-
 /// rows x cols elements; element (i, j) lies at data[i * row_stride + j], strides counted in elements. Owns nothing.
 struct row_block {
     const void * data = nullptr;  ///< const float * or const std::uint16_t *, aligned for it
-    row_type type = row_type::f32;
+    element_type type = element_type::f32;
     std::size_t rows = 0, cols = 0, row_stride = 0;
 };
 
@@ -25,7 +24,7 @@ inline double to_double(std::uint16_t half) { return half_to_double(half); }
 template <typename user>
 void visit_row(const row_block & block, std::size_t row, user && use) {
     const std::size_t at = row * block.row_stride;
-    if (block.type == row_type::f32) {
+    if (block.type == element_type::f32) {
         use(static_cast<const float *>(block.data) + at);
     } else {
         use(static_cast<const std::uint16_t *>(block.data) + at);

@@ -28,7 +28,7 @@ struct block {
     ridge::fold_rows part(std::size_t first, std::size_t count) const {
         ridge::fold_rows input;
         for (std::size_t l = 0; l < layers; l++) {
-            input.layers.push_back({row(l, first), ridge::row_type::f32, count, width, width});
+            input.layers.push_back({row(l, first), element_type::f32, count, width, width});
         }
         input.groups = groups.data() + first;
         input.weights = weights.data() + first;

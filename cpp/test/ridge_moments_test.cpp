@@ -3,7 +3,7 @@
 #include "check.h"
 #include "ridge_moments_reference.h"
 
-#include "ridge/half.h"
+#include "base/half.h"
 #include "ridge/moments.h"
 
 #include <algorithm>
@@ -143,7 +143,7 @@ TEST(ridge_running_moments_of_equal_rows_are_exact) {
     const std::vector<float> x{0.1f, -3.7f, 1e-20f, 0.1f, -3.7f, 1e-20f};
     const std::vector<double> weights{0.1, 0.7};
     moments_accumulator got({{4}, 1, 3, second_moment::full});
-    for (int i = 0; i < 5; i++) got.fold({{{x.data(), row_type::f32, 2, 3, 3}}, nullptr, 0, weights.data()});
+    for (int i = 0; i < 5; i++) got.fold({{{x.data(), element_type::f32, 2, 3, 3}}, nullptr, 0, weights.data()});
     for (std::size_t j = 0; j < 3; j++) CHECK_EQ(got.mean(0, 0)[j], double(x[j]));
     for (const double value : covariance_of(got, 0, 0)) CHECK_EQ(value, 0.0);
     CHECK_EQ(got.sums(0, 0).count, std::uint64_t(10));
@@ -157,7 +157,7 @@ TEST(ridge_running_moments_of_a_million_rows) {
     std::vector<long double> sum(d), square(d * d);
     for (int fold = 0; fold < 100; fold++) {
         for (auto & value : x) value = float(50 + next.uniform());
-        got.fold({{{x.data(), row_type::f32, step, d, d}}, nullptr, 0, nullptr});
+        got.fold({{{x.data(), element_type::f32, step, d, d}}, nullptr, 0, nullptr});
         for (std::size_t i = 0; i < step; i++) {
             for (std::size_t a = 0; a < d; a++) {
                 sum[a] += x[i * d + a] - 50.5L;
@@ -217,14 +217,14 @@ TEST(ridge_running_moments_read_half_rows) {
     const std::size_t d = 4, rows = half.size() / d;
     for (const auto second : {second_moment::full, second_moment::diagonal}) {
         moments_accumulator a({{0}, 1, d, second}), b({{0}, 1, d, second});
-        a.fold({{{half.data(), row_type::f16, rows / 2, d, 2 * d}}, nullptr, 0, nullptr});
-        b.fold({{{plain.data(), row_type::f32, rows / 2, d, 2 * d}}, nullptr, 0, nullptr});
+        a.fold({{{half.data(), element_type::f16, rows / 2, d, 2 * d}}, nullptr, 0, nullptr});
+        b.fold({{{plain.data(), element_type::f32, rows / 2, d, 2 * d}}, nullptr, 0, nullptr});
         CHECK_EQ(reference::max_difference(everything(a), everything(b)), 0.0);
     }
     half[6] = 0x7c00;
     moments_accumulator refuses({{5}, 1, d, second_moment::full});
     const std::string message = CHECK_THROWS_CODE(
-        refuses.fold({{{half.data(), row_type::f16, rows, d, d}}, nullptr, 0, nullptr}), error_code::NOT_FINITE);
+        refuses.fold({{{half.data(), element_type::f16, rows, d, d}}, nullptr, 0, nullptr}), error_code::NOT_FINITE);
     CHECK(message.find("layer 5: rows[row 1, column 2] is infinity") != std::string::npos);
 }
 
@@ -234,7 +234,7 @@ TEST(ridge_running_moments_leave_out_what_does_not_count) {
     const std::vector<std::int32_t> groups{1, -1, 1, 0};
     const std::vector<double> weights{1, 1, 3, 0};
     moments_accumulator got({{0}, 3, 2, second_moment::full});
-    got.fold({{{x.data(), row_type::f32, 4, 2, 2}}, groups.data(), 0, weights.data()});
+    got.fold({{{x.data(), element_type::f32, 4, 2, 2}}, groups.data(), 0, weights.data()});
     CHECK_EQ(got.sums(0, 0).count, std::uint64_t(0));
     CHECK_EQ(got.sums(0, 1).count, std::uint64_t(2));
     CHECK_EQ(got.sums(0, 1).weight, 4.0);
@@ -246,21 +246,21 @@ TEST(ridge_running_moments_leave_out_what_does_not_count) {
     CHECK_THROWS_CODE(covariance_of(got, 0, 0), error_code::EMPTY_CLASS);
     const std::vector<std::int32_t> nobody(4, -1);
     const auto before = everything(got);
-    got.fold({{{x.data(), row_type::f32, 4, 2, 2}}, nobody.data(), 0, nullptr});
-    got.fold({{{nullptr, row_type::f32, 0, 2, 0}}, nullptr, 0, nullptr});
+    got.fold({{{x.data(), element_type::f32, 4, 2, 2}}, nobody.data(), 0, nullptr});
+    got.fold({{{nullptr, element_type::f32, 0, 2, 0}}, nullptr, 0, nullptr});
     CHECK_EQ(reference::max_difference(everything(got), before), 0.0);
 }
 
 TEST(ridge_running_moments_of_one_row) {
     const std::vector<float> x{3, -4};
     moments_accumulator got({{0}, 1, 2, second_moment::full});
-    got.fold({{{x.data(), row_type::f32, 1, 2, 2}}, nullptr, 0, nullptr});
+    got.fold({{{x.data(), element_type::f32, 1, 2, 2}}, nullptr, 0, nullptr});
     CHECK_EQ(got.mean(0, 0)[1], -4.0);
     CHECK_EQ(covariance_of(got, 0, 0)[3], 0.0);
     CHECK_THROWS_CODE(covariance_of(got, 0, 0, normalization::unbiased), error_code::INVALID_ARGUMENT);
     const double heavy = 1e100, light = 1e-100;
-    got.fold({{{x.data(), row_type::f32, 1, 2, 2}}, nullptr, 0, &heavy});
-    got.fold({{{x.data(), row_type::f32, 1, 2, 2}}, nullptr, 0, &light});
+    got.fold({{{x.data(), element_type::f32, 1, 2, 2}}, nullptr, 0, &heavy});
+    got.fold({{{x.data(), element_type::f32, 1, 2, 2}}, nullptr, 0, &light});
     CHECK_THROWS_CODE(variance_of(got, 0, 0, normalization::unbiased), error_code::INVALID_ARGUMENT);
     CHECK_EQ(variance_of(got, 0, 0)[0], 0.0);
 }
@@ -271,7 +271,7 @@ TEST(ridge_running_moments_survive_extreme_values) {
     for (const double weight : {1e100, 1.0, 1e-100}) {
         const std::vector<double> weights(3, weight);
         moments_accumulator got({{0}, 1, 2, second_moment::full});
-        for (int i = 0; i < 3; i++) got.fold({{{x.data(), row_type::f32, 3, 2, 2}}, nullptr, 0, weights.data()});
+        for (int i = 0; i < 3; i++) got.fold({{{x.data(), element_type::f32, 3, 2, 2}}, nullptr, 0, weights.data()});
         for (const double value : everything(got)) CHECK(std::isfinite(value));
         CHECK_NEAR(covariance_of(got, 0, 0)[0] / (double(big) * double(big)), 2.0 / 3, 1e-12);
     }

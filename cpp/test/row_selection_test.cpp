@@ -86,7 +86,6 @@ void check_selections(int32_t batch) {
         {token_scope::last_prompt, {9}, {}, {}},
         {token_scope::generated, {}, {}, {0, 1, 2}},
         {token_scope::last_prompt_and_generated, {9}, {}, {0, 1, 2}},
-        {token_scope::outputs, {0, 2, 4, 7, 9}, {0, 1, 2, 3, 4, 5}, {0, 1, 2}},  // those of the others here too
         {at({2, 4}), {2, 4}, {2, 4}, {2}},
         {at({-1, -3, 0}), {0, 7, 9}, {0}, {0}},
         {between({7, 8}, {9}, false), {3, 4, 8, 9}, {2, 3}, {}},
@@ -128,6 +127,28 @@ void check_selections(int32_t batch) {
 
 TEST(every_selection_takes_its_rows) { check_selections(512); }
 TEST(every_selection_takes_its_rows_over_several_passes) { check_selections(4); }
+
+/// Asked for by the caller, or needed by a capture of chosen rows at the last block.
+TEST(outputs_are_the_rows_whose_logits_are_computed) {
+    testbed::waiting_engine mine(options(2));
+    const recording outputs(token_scope::outputs, 20);
+    mine.attach(outputs.target);
+    std::vector<evaluate_entry> entries(2);
+    entries[0].tokens = {100, 7, 8, 101};
+    entries[1].sequence = 1;
+    entries[1].tokens = {102, 7, 8};
+    entries[1].logits = logits_rows::none;
+    capture_labels labels = mine.evaluate(entries).captures[0];
+    CHECK((positions_of(labels.full, 0) == std::vector<int32_t>{3}));
+    CHECK(positions_of(labels.full, 1).empty());
+    const recording chosen(at({1}), 20);
+    mine.attach(chosen.target);
+    mine.truncate(0, 0);
+    mine.truncate(1, 0);
+    labels = mine.evaluate(entries).captures[0];
+    CHECK((positions_of(labels.full, 0) == std::vector<int32_t>{1, 3}));
+    CHECK((positions_of(labels.full, 1) == std::vector<int32_t>{1}));
+}
 
 TEST(markers_are_remembered_from_one_evaluation_to_the_next_and_forgotten_with_their_tokens) {
     testbed::waiting_engine mine(options(1));
