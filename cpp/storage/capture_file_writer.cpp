@@ -93,19 +93,19 @@ void capture_file_writer::append(const row_block & block, const cancellation & c
         shard.write_rows(block, begin, next.count, cancelled);
         parts.push_back(std::move(next));
     }
-    commit(block, parts);
+    commit(parts);
 }
 
-void capture_file_writer::commit(const row_block & block, std::vector<part> & parts) {
+void capture_file_writer::commit(std::vector<part> & parts) {
     broken_ = true;
     for (part & each : parts) {
         if (each.made) {
-            each.made->commit(block, each.begin, each.count);
+            each.made->commit();
             current_->finish(shard_state::finished);
             each.made->publish();
             current_ = std::move(each.made);
         } else {
-            current_->commit(block, each.begin, each.count);
+            current_->commit();
         }
         rows_ += each.count;
     }

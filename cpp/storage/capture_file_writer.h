@@ -53,7 +53,7 @@ private:
     std::unique_ptr<shard_writer> next_shard(uint32_t number, uint64_t first_row);
     void check(const row_block & block) const;
     struct part;
-    void commit(const row_block & block, std::vector<part> & parts);
+    void commit(std::vector<part> & parts);
 
     std::filesystem::path directory_;
     capture_description description_;

@@ -73,6 +73,7 @@ void shard_writer::write_rows(const row_block & block, size_t begin, size_t coun
         write_layer(block, slot, begin, count, cancelled);
     }
     sink_.write(layout_.checksums_at(rows_), checksums_.data(), checksums_.size() * sizeof(uint32_t));
+    write_labels(block, begin, count);
     if (durable_) {
         sink_.sync();
     }
@@ -105,31 +106,30 @@ void shard_writer::write_layer(const row_block & block, size_t slot, size_t begi
     }
 }
 
-void shard_writer::commit(const row_block & block, size_t begin, size_t count) {
-    const int32_t * columns[] = {block.sequence, block.position, block.token, block.prompt};
-    std::vector<uint32_t> commits(count);
-    for (size_t i = 0; i < count; ++i) {
-        std::array<int32_t, 4> labels{};
-        for (size_t column = 0; column < labels.size(); ++column) {
-            labels[column] = columns[column] == nullptr ? -1 : columns[column][begin + i];
+void shard_writer::write_labels(const row_block & block, size_t begin, size_t count) {
+    const int32_t * given[] = {block.sequence, block.position, block.token, block.prompt};
+    std::vector<std::array<int32_t, 4>> labels(count);
+    std::vector<int32_t> column(count);
+    for (size_t each = 0; each < label_columns.size(); ++each) {
+        for (size_t i = 0; i < count; ++i) {
+            column[i] = given[each] == nullptr ? -1 : given[each][begin + i];
+            labels[i][each] = column[i];
         }
-        commits[i] =
-            label_checksum(header_.first_row + rows_ + i, labels, &checksums_[i * layout_.layers], layout_.layers);
+        sink_.write(layout_.label_at(each, rows_), column.data(), count * sizeof(int32_t));
     }
-    for (size_t column = 0; column < label_columns.size(); ++column) {
-        write_labels(column, columns[column], begin, count);
+    commits_.resize(count);
+    for (size_t i = 0; i < count; ++i) {
+        commits_[i] =
+            label_checksum(header_.first_row + rows_ + i, labels[i], &checksums_[i * layout_.layers], layout_.layers);
     }
-    sink_.write(layout_.label_checksum_at(rows_), commits.data(), count * sizeof(uint32_t));
+}
+
+void shard_writer::commit() {
+    sink_.write(layout_.label_checksum_at(rows_), commits_.data(), commits_.size() * sizeof(uint32_t));
     if (durable_ && published_) {
         sink_.sync();
     }
-    rows_ += count;
-}
-
-void shard_writer::write_labels(size_t column, const int32_t * labels, size_t begin, size_t count) {
-    if (labels != nullptr) {
-        sink_.write(layout_.label_at(column, rows_), labels + begin, count * sizeof(int32_t));
-    }
+    rows_ += commits_.size();
 }
 
 void shard_writer::publish() {

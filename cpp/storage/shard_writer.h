@@ -11,8 +11,9 @@
 
 namespace llama_steer::storage {
 
-/// One shard being written. Rows are written first and committed after: until their labels are there, no reader sees
-/// them, and what is written again replaces them. Everything throws FILE_WRITE_FAILED. One thread at a time.
+/// One shard being written. Rows are written first and committed after: until the checksums of their labels are there,
+/// no reader sees them, and what is written again replaces them. Everything throws FILE_WRITE_FAILED. One thread at a
+/// time.
 class shard_writer {
 public:
     /// A new shard, which has no name before `publish`, and goes with this object if it never gets one.
@@ -32,12 +33,12 @@ public:
     uint64_t room() const { return layout_.capacity - rows_; }
     const shard_header & header() const { return header_; }
 
-    /// Writes rows [begin, begin + count) of the block, and their checksums, behind the rows committed. Also throws
-    /// NOT_FINITE for a value that would overflow, ABORTED.
+    /// Writes rows [begin, begin + count) of the block, their checksums and labels, behind the rows committed. Also
+    /// throws NOT_FINITE for a value that would overflow, ABORTED.
     void write_rows(const row_block & block, size_t begin, size_t count, const cancellation & cancelled);
 
-    /// Commits the rows written last, by their labels.
-    void commit(const row_block & block, size_t begin, size_t count);
+    /// Commits the rows written last, by one write: of the checksums of their labels.
+    void commit();
 
     /// Gives the shard its name.
     void publish();
@@ -51,7 +52,7 @@ public:
 
 private:
     void write_layer(const row_block & block, size_t slot, size_t begin, size_t count, const cancellation & cancelled);
-    void write_labels(size_t column, const int32_t * labels, size_t begin, size_t count);
+    void write_labels(const row_block & block, size_t begin, size_t count);
     void clear_labels();
 
     std::filesystem::path final_path_;
@@ -61,6 +62,7 @@ private:
     bool published_;
     uint64_t rows_ = 0;
     std::vector<uint32_t> checksums_;  ///< [rows written last][layers]
+    std::vector<uint32_t> commits_;    ///< [rows written last]
     file_sink sink_;
 };
 

@@ -1,5 +1,6 @@
 // Capture files: what is written is read, whatever is damaged is noticed.
 
+#include "storage/crc32c.h"
 #include "storage/shard_header.h"
 #include "test/storage_fixture.h"
 
@@ -232,6 +233,42 @@ TEST(headers_with_their_checksum_right_are_still_not_trusted) {
     refused([](shard_header & h) { h.description.site = ""; });
     refused([](shard_header & h) { h.description.site = "\xff"; });
     refused([](shard_header & h) { h.capacity = uint64_t{1} << 60; });
+}
+
+TEST(mutated_headers_that_have_their_checksum_are_refused_or_harmless) {
+    const temporary_folder folder;
+    write_rows(folder / "c", 6, shards_of(4), false);
+    const std::string sum_begins = "header_checksum\":\"";
+    std::mt19937 random(17);
+    const auto pick = [&](size_t below) { return static_cast<size_t>(random()) % below; };
+    size_t accepted = 0;
+    for (uint32_t shard = 0; shard < 2; ++shard) {
+        const fs::path path = shard_path(folder / "c", shard);
+        const std::string bytes = bytes_of(path);
+        const shard_header header = shard_reader(path, shard).header();
+        const size_t header_bytes = encode_shard_header(header).size();
+        const size_t sum_at = bytes.find(sum_begins) + sum_begins.size();
+        const size_t json_end = bytes.find_last_not_of(' ', header_bytes - 1) + 1;
+        for (int round = 0; round < 2500; ++round) {
+            std::string wrong = bytes;
+            for (size_t change = 0; change <= pick(3); ++change) {
+                const size_t at = sum_at + 9 + pick(json_end - sum_at - 9);
+                const bool digit = wrong[at] >= '0' && wrong[at] <= '9';
+                wrong[at] = digit ? static_cast<char>('0' + pick(10)) : "0129,:[]{}\"aF "[pick(14)];
+            }
+            wrong.replace(sum_at, 8, 8, '0');
+            char digits[9];
+            std::snprintf(digits, sizeof digits, "%08x", crc32c(wrong.data(), header_bytes));
+            wrong.replace(sum_at, 8, digits);
+            write_bytes(path, wrong);
+            const error_code code = code_of([&] { verify(folder / "c"); });
+            CHECK(code == error_code::DATA_DAMAGED || code == error_code::INTERNAL);
+            accepted += code == error_code::INTERNAL;
+        }
+        write_bytes(path, bytes);
+    }
+    CHECK(accepted < 500);
+    CHECK(holds_numbered_rows(capture_file_reader(folder / "c"), 6));
 }
 
 TEST(a_writer_that_goes_on_must_describe_the_same) {
