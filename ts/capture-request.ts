@@ -1,8 +1,8 @@
 import type { RowType } from "./activations.js";
-import { checkObject, checkOneOf, checkString, describe } from "./check.js";
+import { checkCount, checkObject, checkOneOf, checkString, describe } from "./check.js";
 import { type LayerSelection, selectLayers } from "./layers.js";
 import type { NativeCapture } from "./native.js";
-import type { Sites } from "./site.js";
+import { type Sites, siteNamed } from "./site.js";
 import { SteerError } from "./steer-error.js";
 import { compileSelection, type TokenSelection } from "./token-selection.js";
 import type { Tokenizer } from "./tokenizer.js";
@@ -65,18 +65,11 @@ export function captureRequest(
     const { site = "residual", layers = "all", rows = "all", type = "f32", capacity, into } = options;
     checkString(site, "site");
     checkOneOf(type, rowTypes, "type");
-    const found = Object.hasOwn(sites, site) ? sites[site] : undefined;
-    if (found === undefined) {
-        const list = Object.keys(sites).join(", ");
-        throw new SteerError("SITE_UNKNOWN", `this model has no site ${describe(site)}; it has: ${list}`);
-    }
+    const found = siteNamed(sites, site);
     const selected = selectLayers(layers, found.layers);
     const selection = compileSelection(rows, "rows", tokenizer);
-    if (capacity !== undefined && (!Number.isInteger(capacity) || capacity < 1)) {
-        throw new SteerError(
-            "INVALID_ARGUMENT",
-            `capacity must be a whole number of 1 or more, not ${describe(capacity)}`,
-        );
+    if (capacity !== undefined) {
+        checkCount(capacity, "capacity");
     }
     const width = found.widths[found.layers.indexOf(selected[0] as number)] as number;
     const elements = (count: number): number => selected.length * count * width;

@@ -23,6 +23,13 @@ export function checkBoolean(value: unknown, name: string): asserts value is boo
     }
 }
 
+/** Refuses what cannot count things: a whole number of 1 or more. */
+export function checkCount(value: unknown, name: string): asserts value is number {
+    if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > 0x7fffffff) {
+        throw new SteerError("INVALID_ARGUMENT", `${name} must be a whole number of 1 or more, not ${describe(value)}`);
+    }
+}
+
 /** Refuses what cannot be the number of a layer. */
 export function checkLayer(value: unknown, name: string): asserts value is number {
     if (!Number.isInteger(value) || (value as number) < 0 || (value as number) > 0x7fffffff) {

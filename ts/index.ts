@@ -1,5 +1,11 @@
 export { Activations, type RowLabels, type RowType } from "./activations.js";
 export { Capture } from "./capture.js";
+export {
+    type CaptureDatasetOptions,
+    captureDataset,
+    type DatasetProgress,
+    type DatasetPrompt,
+} from "./capture-dataset.js";
 export { CaptureFile, type CaptureFileLabels, type CaptureFileReadOptions } from "./capture-file.js";
 export {
     type CaptureFileAppendOptions,

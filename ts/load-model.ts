@@ -31,5 +31,6 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
         throw new SteerError("INVALID_ARGUMENT", `gpuLayers must be 0 or more, or "all", not ${describe(gpuLayers)}`);
     }
     const settings = { gpuLayers: gpuLayers === "all" ? -1 : gpuLayers };
-    return new Model(await runTask(() => native.loadModel(path, settings, onProgress), signal));
+    const loaded = await runTask(() => native.loadModel(path, settings, onProgress), signal);
+    return new Model(loaded, gpuLayers !== 0);
 }

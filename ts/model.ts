@@ -46,8 +46,12 @@ export class Model {
     readonly info: ModelInfo;
     readonly tokenizer: Tokenizer;
 
+    /** @internal Whether layers were asked to lie on a device. */
+    readonly onDevice: boolean;
+
     /** @internal Use {@link loadModel}. */
-    constructor(native: NativeModel) {
+    constructor(native: NativeModel, onDevice: boolean) {
+        this.onDevice = onDevice;
         this.#native = native;
         const { chatTemplate, beginToken, endToken, addsBeginToken, ...info } = native.info();
         this.info = Object.freeze(info);

@@ -1,4 +1,6 @@
+import { describe } from "./check.js";
 import type { NativeSites } from "./native.js";
+import { SteerError } from "./steer-error.js";
 
 /** The sites that mean the same in every architecture, in the order of the computation. */
 export const publicSites = ["attention_heads", "attention_out", "residual_mid", "mlp_out", "residual"] as const;
@@ -17,6 +19,16 @@ export interface Site {
 
 /** By name: the public sites first, then the nodes of llama.cpp's graph. */
 export type Sites = Readonly<Record<string, Site>>;
+
+/** @internal @throws SteerError SITE_UNKNOWN, with the list of what there is */
+export function siteNamed(sites: Sites, name: string): Site {
+    const found = Object.hasOwn(sites, name) ? sites[name] : undefined;
+    if (found === undefined) {
+        const list = Object.keys(sites).join(", ");
+        throw new SteerError("SITE_UNKNOWN", `this model has no site ${describe(name)}; it has: ${list}`);
+    }
+    return found;
+}
 
 /** @internal */
 export function sitesOf(native: NativeSites): Sites {
