@@ -40,6 +40,11 @@ const examples: [page: string, name: string, prints: RegExp][] = [
     // The steered answer tells where the cake comes from.
     ["README.md", "quickstart", /Trograr/],
     [
+        "docs/capture.md",
+        "capture",
+        /^layers 4,7, rows of sequences 0,0,1,1 at positions 0,\d+,0,\d+\n".+" in \d+ rows\n3 prompts, mean of 128 numbers\n$/,
+    ],
+    [
         "docs/moments.md",
         "moments",
         /^\d+ bytes.*\nlayer 3: \d+ rows, spread [\d.]+, means [\d.]+ apart\nlayer 5: .*\n$/,

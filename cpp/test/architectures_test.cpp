@@ -249,6 +249,7 @@ TEST(architectures_add_up_to_the_residual_stream_bit_for_bit) {
         for (const char * site : {"residual", "residual_mid", "attention_out", "mlp_out"}) {
             scenario one = each;
             one.site = site;
+            CHECK_EQ(source->sites().at(site).size(), static_cast<size_t>(source->info().n_layers));
             held[site] = std::make_unique<recording>(*source, token_scope::all, one);
             mine.attach(held[site]->target());
         }
@@ -279,7 +280,35 @@ TEST(architectures_add_up_to_the_residual_stream_bit_for_bit) {
                 }
             }
         }
-        CHECK(source->sites().at("attention_heads").begin()->second.heads > 0);
+        CHECK_EQ(mine.get().statistics().capture_bytes_copied, 0U);
+    }
+}
+
+/// Where a site is a view of other memory, as the heads are, that memory is moved.
+TEST(architectures_copy_nothing_of_the_heads) {
+    for (const std::string & architecture : synthetic::architecture_names()) {
+        const std::shared_ptr<const model> source = synthetic::tiny_model(architecture);
+        for (const bool unified : {true, false}) {
+            scenario each{5, 32, unified};
+            each.site = "attention_heads";
+            std::map<int64_t, std::vector<int>> layers_by_width;
+            for (const auto & [layer, shape] : source->sites().at(each.site)) {
+                layers_by_width[shape.width].push_back(layer);
+            }
+            testbed::waiting_engine mine(options_of(each), source);
+            std::vector<std::unique_ptr<recording>> held;
+            for (const auto & [width, layers] : layers_by_width) {
+                each.width = width;
+                each.layers = layers;
+                held.push_back(std::make_unique<recording>(*source, token_scope::all, each));
+                mine.attach(held.back()->target());
+            }
+            token_source tokens;
+            for (int step = 0; step < n_steps; ++step) {
+                mine.evaluate(entries_of_step(step, each, tokens));
+            }
+            CHECK_EQ(mine.get().statistics().capture_bytes_copied, 0U);
+        }
     }
 }
 
