@@ -1,10 +1,12 @@
 // The operators that layers on a device get, run on the host: the same steering and the same rows, by another way.
 
+#include "base/half.h"
 #include "check.h"
 #include "testbed.h"
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 using namespace llama_steer;
@@ -27,8 +29,25 @@ private:
 
 struct outcome {
     std::vector<float> logits;
-    std::vector<float> rows;
+    std::vector<float> rows;    ///< all of them, at the end
+    std::vector<float> chosen;  ///< those of the last prompt token and the answer, step by step
+    std::vector<float> heads;   ///< of all rows, from half precision, step by step
 };
+
+/// What a tap holds, layer by layer, as floats.
+void append_rows(const tap & target, std::vector<float> & to) {
+    const auto width = static_cast<size_t>(target.destination().width);
+    for (size_t slot = 0; slot < target.layers().size(); ++slot) {
+        const size_t count = target.labels(slot).size() * width;
+        std::vector<float> floats(count);
+        if (target.destination().type == element_type::f16) {
+            to_float(reinterpret_cast<const uint16_t *>(target.row(slot, 0)), count, floats.data());
+        } else {
+            std::memcpy(floats.data(), target.row(slot, 0), count * sizeof(float));
+        }
+        to.insert(to.end(), floats.begin(), floats.end());
+    }
+}
 
 /// Two sequences with different lists: a prompt each, then steps with changing strengths and sets.
 outcome run(bool device) {
@@ -53,7 +72,16 @@ outcome run(bool device) {
     result.rows.assign(layers.size() * 64 * static_cast<size_t>(info.hidden_size), 0.0F);
     const auto target =
         testbed::make_tap("residual", layers, token_scope::all, result.rows.data(), 64, info.hidden_size);
+    const testbed::recording chosen(token_scope::last_prompt_and_generated, 8);
+    std::vector<uint16_t> halves(layers.size() * 64 * 128);
+    tap_request request;
+    request.site = "attention_heads";
+    request.layers = layers;
+    request.destination = {halves.data(), 64, 128, element_type::f16};
+    const auto heads = std::make_shared<tap>(request);
     attached.attach(target);
+    attached.attach(chosen.target);
+    attached.attach(heads);
     attached.set_occasion(tap_occasion::evaluation);
 
     const auto a = testbed::directions(1);
@@ -84,12 +112,16 @@ outcome run(bool device) {
             }
             outputs.push_back(batch.n_tokens - 1);
         }
-        target->clear();
+        for (const std::shared_ptr<tap> & each : attached.taps(tap_occasion::evaluation)) {
+            each->clear();
+        }
         CHECK_EQ(llama_decode(context.get(), batch), 0);
         for (const int32_t index : outputs) {
             const float * logits = llama_get_logits_ith(context.get(), index);
             result.logits.insert(result.logits.end(), logits, logits + info.vocabulary_size);
         }
+        append_rows(*chosen.target, result.chosen);
+        append_rows(*heads, result.heads);
         llama_batch_free(batch);
     }
     return result;
@@ -110,5 +142,8 @@ TEST(device_operators_steer_and_capture_as_the_host_does) {
     const outcome device = run(true);
     CHECK_NEAR(largest_difference(host.logits, device.logits), 0, 1e-4);
     CHECK_NEAR(largest_difference(host.rows, device.rows), 0, 1e-4);
+    CHECK_NEAR(largest_difference(host.chosen, device.chosen), 0, 1e-4);
+    CHECK_NEAR(largest_difference(host.heads, device.heads), 0, 1e-2);
+    CHECK(!host.chosen.empty() && !host.heads.empty());
     CHECK(*std::max_element(host.rows.begin(), host.rows.end()) > 1.0F);
 }
