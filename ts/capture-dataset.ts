@@ -1,21 +1,15 @@
 import { availableParallelism } from "node:os";
-import type { Activations, RowType } from "./activations.js";
+import type { Activations } from "./activations.js";
 import { CaptureFile } from "./capture-file.js";
 import type { CaptureOptions } from "./capture-request.js";
-import type { ChatMessage } from "./chat-template.js";
-import { checkCount, checkObject, checkOneOf, checkSignal, checkString, describe } from "./check.js";
+import { checkCount, checkObject, checkSignal, checkString } from "./check.js";
 import type { Context, ContextOptions } from "./context.js";
 import { type Batch, fillBatches } from "./dataset-batches.js";
+import { type DatasetPlan, type DatasetPrompt, datasetPlan } from "./dataset-plan.js";
 import { type DatasetSink, FileSink, MemorySink } from "./dataset-sinks.js";
-import { selectLayers } from "./layers.js";
 import type { Model } from "./model.js";
 import { abortError } from "./run-task.js";
-import { siteNamed } from "./site.js";
-import { SteerError } from "./steer-error.js";
-import { compileSelection, type TokenSelection } from "./token-selection.js";
-
-/** As {@link Model.encodePrompt} takes it: text as it is, messages through the chat template, or token ids. */
-export type DatasetPrompt = string | readonly ChatMessage[] | Int32Array;
+import type { TokenSelection } from "./token-selection.js";
 
 /** How far a data set is. */
 export interface DatasetProgress {
@@ -86,7 +80,7 @@ export async function captureDataset(
     if (signal?.aborted) {
         throw abortError(signal);
     }
-    const plan = await planOf(model, prompts, options);
+    const plan = await datasetPlan(model, prompts, options);
     if (directory === undefined) {
         const sink = new MemorySink(plan);
         await run(model, plan, options, sink, new Set());
@@ -102,67 +96,9 @@ export async function captureDataset(
     return CaptureFile.open(directory);
 }
 
-/** What is to be captured, checked before anything is computed or written. */
-interface Plan {
-    site: string;
-    layers: readonly number[];
-    width: number;
-    type: RowType;
-    rows: TokenSelection;
-    tokens: readonly Int32Array[];
-}
-
-async function planOf(model: Model, prompts: readonly DatasetPrompt[], options: CaptureDatasetOptions): Promise<Plan> {
-    const { site = "residual", layers = "all", type = "f32", rows = "last-prompt" } = options;
-    if (!Array.isArray(prompts) || prompts.length === 0) {
-        throw new SteerError("INVALID_ARGUMENT", `prompts must be a list of at least one, not ${describe(prompts)}`);
-    }
-    checkOneOf(type, ["f32", "f16"], "type");
-    compileSelection(rows, "rows", model.tokenizer);
-    if (rows === "generated" || rows === "outputs") {
-        throw new SteerError(
-            "INVALID_ARGUMENT",
-            `prompts hold no tokens of rows "${rows}": choose "last-prompt" or others`,
-        );
-    }
-    const found = siteNamed(await model.sites(), site);
-    const selected = selectLayers(layers, found.layers);
-    const tokens = prompts.map((prompt: DatasetPrompt, i) => {
-        const encoded = model.encodePrompt(prompt);
-        checkPrompt(encoded, i, rows, model.info.trainingContext);
-        return encoded;
-    });
-    return {
-        site,
-        layers: selected,
-        width: found.widths[found.layers.indexOf(selected[0] as number)] as number,
-        type,
-        // Chosen rows are the same at every layer; of "all" the last block would hold fewer.
-        rows: rows === "all" ? "prompt" : rows,
-        tokens,
-    };
-}
-
-function checkPrompt(tokens: Int32Array, index: number, rows: TokenSelection, limit: number): void {
-    if (tokens.length === 0) {
-        throw new SteerError("PROMPT_EMPTY", `prompt ${index} has no tokens`);
-    }
-    if (tokens.length > limit) {
-        const message = `prompt ${index} has ${tokens.length} tokens; the model was trained on ${limit} at most`;
-        throw new SteerError("PROMPT_TOO_LONG", message);
-    }
-    if (typeof rows === "object" && "positions" in rows) {
-        const missing = [rows.positions].flat().find((at) => at >= tokens.length || at < -tokens.length);
-        if (missing !== undefined) {
-            const message = `prompt ${index} has ${tokens.length} tokens, and so no position ${missing}`;
-            throw new SteerError("NO_ROW_SELECTED", message);
-        }
-    }
-}
-
 async function run(
     model: Model,
-    plan: Plan,
+    plan: DatasetPlan,
     options: CaptureDatasetOptions,
     sink: DatasetSink,
     done: ReadonlySet<number>,
@@ -246,7 +182,7 @@ async function openContexts(
 /** Evaluates batches in one context; the rows are valid until the next. */
 function batchEvaluator(
     context: Context,
-    { site, layers, type, rows, tokens }: Plan,
+    { site, layers, type, rows, tokens }: DatasetPlan,
     signal: AbortSignal | undefined,
 ): (batch: Batch) => Promise<Activations> {
     const capture = context.capture({ site, layers, type, rows });

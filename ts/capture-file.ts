@@ -1,6 +1,7 @@
 import { Activations } from "./activations.js";
 import { lease, release } from "./buffer-lease.js";
 import { checkBoolean, checkObject, checkString, describe } from "./check.js";
+import { beginOfElements, sharedElements } from "./elements.js";
 import { type LayerSelection, selectLayers } from "./layers.js";
 import { type NativeCaptureReader, native } from "./native.js";
 import { runTask } from "./run-task.js";
@@ -99,7 +100,7 @@ export class CaptureFile {
         checkRange(from, to, this.rows);
         const count = to - from;
         const floats = selected.length * count * this.width;
-        const memory = into === undefined ? sharedMemory(floats) : beginOf(into, floats);
+        const memory = into === undefined ? sharedElements("f32", floats) : beginOfElements(into, "f32", floats);
         const slots = Int32Array.from(selected, (layer) => this.layers.indexOf(layer));
         lease(memory);
         try {
@@ -151,27 +152,5 @@ function checkRange(from: unknown, to: unknown, rows: number): void {
             "INVALID_ARGUMENT",
             `from and to must be whole numbers with 0 <= from <= to <= ${rows} rows, not ${describe(from)} and ${describe(to)}`,
         );
-    }
-}
-
-/** The caller's array, cut to what is asked for. */
-function beginOf(into: unknown, floats: number): Float32Array {
-    if (!(into instanceof Float32Array)) {
-        throw new SteerError("INVALID_ARGUMENT", `into must be a Float32Array, not ${describe(into)}`);
-    }
-    if (into.length < floats && into.buffer.byteLength > 0) {
-        throw new SteerError("BUFFER_TOO_SMALL", `into holds ${into.length} floats; these rows take ${floats}`);
-    }
-    return into.length > floats ? into.subarray(0, floats) : into;
-}
-
-/** Shared memory: it cannot be detached while a native thread writes to it, and other threads can read it. */
-function sharedMemory(floats: number): Float32Array {
-    try {
-        return new Float32Array(new SharedArrayBuffer(floats * Float32Array.BYTES_PER_ELEMENT));
-    } catch (cause) {
-        throw new SteerError("OUT_OF_MEMORY", `cannot allocate ${floats} floats: read fewer rows or layers at a time`, {
-            cause,
-        });
     }
 }

@@ -1,13 +1,13 @@
 import type { RowType } from "./activations.js";
-import { checkCount, checkObject, checkOneOf, checkString, describe } from "./check.js";
+import { checkCount, checkObject, checkOneOf, checkString } from "./check.js";
+import { beginOfElements, sharedElements } from "./elements.js";
 import { type LayerSelection, selectLayers } from "./layers.js";
 import type { NativeCapture } from "./native.js";
 import { type Sites, siteNamed } from "./site.js";
-import { SteerError } from "./steer-error.js";
 import { compileSelection, type TokenSelection } from "./token-selection.js";
 import type { Tokenizer } from "./tokenizer.js";
 
-const rowTypes = ["f32", "f16"] as const;
+export const rowTypes = ["f32", "f16"] as const;
 
 export interface CaptureOptions {
     /**
@@ -75,8 +75,8 @@ export function captureRequest(
     const elements = (count: number): number => selected.length * count * width;
     const memory =
         into === undefined
-            ? ownMemory(type, elements(capacity ?? rowsToCome(rows)))
-            : beginOf(into, type, capacity === undefined ? undefined : elements(capacity));
+            ? sharedElements(type, elements(capacity ?? rowsToCome(rows)))
+            : beginOfElements(into, type, capacity === undefined ? undefined : elements(capacity));
     return {
         site,
         layers: selected,
@@ -86,41 +86,4 @@ export function captureRequest(
         memory,
         native: { site, layers: Int32Array.from(selected), rows: selection, half: type === "f16", into: memory },
     };
-}
-
-/** The caller's array, cut to what is asked for. */
-function beginOf(
-    into: Float32Array | Uint16Array,
-    type: RowType,
-    elements: number | undefined,
-): Float32Array | Uint16Array {
-    const expected = type === "f32" ? Float32Array : Uint16Array;
-    if (!(into instanceof expected)) {
-        throw new SteerError(
-            "INVALID_ARGUMENT",
-            `into must be a ${expected.name} for rows of type "${type}", not ${describe(into)}`,
-        );
-    }
-    if (elements !== undefined && into.length > elements) {
-        return into.subarray(0, elements);
-    }
-    if (elements !== undefined && into.length > 0 && into.length < elements) {
-        throw new SteerError("BUFFER_TOO_SMALL", `into holds ${into.length} elements; this capacity takes ${elements}`);
-    }
-    return into;
-}
-
-/** Shared memory: it cannot be detached, and other threads can read it. */
-function ownMemory(type: RowType, elements: number): Float32Array | Uint16Array {
-    const bytes = elements * (type === "f32" ? Float32Array : Uint16Array).BYTES_PER_ELEMENT;
-    try {
-        const shared = new SharedArrayBuffer(bytes);
-        return type === "f32" ? new Float32Array(shared) : new Uint16Array(shared);
-    } catch (cause) {
-        throw new SteerError(
-            "OUT_OF_MEMORY",
-            `cannot allocate ${elements} elements for a capture: capture fewer layers, or give a smaller capacity`,
-            { cause },
-        );
-    }
 }

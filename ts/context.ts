@@ -4,6 +4,7 @@ import type { CaptureOptions } from "./capture-request.js";
 import { checkObject, checkOneOf, checkSignal, describe } from "./check.js";
 import { Generation, type GenerationOptions } from "./generation.js";
 import { GenerationHub } from "./generation-hub.js";
+import { countLogits, logitsMemory } from "./logits-memory.js";
 import type { Model } from "./model.js";
 import type { NativeContext, NativeEntry, NativeStepListener } from "./native.js";
 import { readersOf } from "./row-readers.js";
@@ -80,7 +81,6 @@ export interface ContextStatistics {
 
 const logitsRows = ["none", "last", "all"] as const;
 const tokenKinds = ["prompt", "prompt-part", "generated"] as const;
-const noMemory = new Float32Array(0);
 
 /**
  * Memory for sequences of one model, and a native thread that computes them. Operations run in call order; generations
@@ -281,29 +281,4 @@ export class Context {
     [Symbol.asyncDispose](): Promise<void> {
         return this.dispose();
     }
-}
-
-/** The caller's array, or a new one. */
-function logitsMemory(into: Float32Array | undefined, floats: number): Float32Array {
-    if (into !== undefined) {
-        if (!(into instanceof Float32Array)) {
-            throw new SteerError("INVALID_ARGUMENT", `into must be a Float32Array, not ${describe(into)}`);
-        }
-        return into;
-    }
-    try {
-        return floats === 0 ? noMemory : new Float32Array(floats);
-    } catch (cause) {
-        throw new SteerError("OUT_OF_MEMORY", `cannot allocate ${floats} floats of logits: ask for fewer rows`, {
-            cause,
-        });
-    }
-}
-
-function countLogits(entries: NativeEntry[]): number {
-    let rows = 0;
-    for (const entry of entries) {
-        rows += entry.logits === 2 ? entry.tokens.length : entry.logits;
-    }
-    return rows;
 }

@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
-import type { RowType } from "./activations.js";
 import { Activations, type RowLabels } from "./activations.js";
 import { CaptureFile } from "./capture-file.js";
 import { CaptureFileWriter } from "./capture-file-writer.js";
+import type { DatasetPlan } from "./dataset-plan.js";
 import type { Model } from "./model.js";
-import type { TokenSelection } from "./token-selection.js";
 
 /** Takes the rows of prompts as they are done. */
 export interface DatasetSink {
@@ -23,10 +22,10 @@ interface Part {
 /** Keeps all rows in memory. */
 export class MemorySink implements DatasetSink {
     readonly #parts: Part[] = [];
-    readonly #shape: { site: string; layers: readonly number[]; width: number; type: RowType };
+    readonly #plan: DatasetPlan;
 
-    constructor(shape: { site: string; layers: readonly number[]; width: number; type: RowType }) {
-        this.#shape = shape;
+    constructor(plan: DatasetPlan) {
+        this.#plan = plan;
     }
 
     async add(rows: Activations, prompts: Int32Array): Promise<void> {
@@ -39,7 +38,7 @@ export class MemorySink implements DatasetSink {
 
     /** All rows by prompt, then by position; the label `sequence` is the prompt's index. Call it once: parts are let go. */
     takeInPromptOrder(): Activations {
-        const { site, layers, width, type } = this.#shape;
+        const { site, layers, width, type } = this.#plan;
         const order = this.#parts.flatMap(({ labels, prompts }, part) =>
             Array.from(prompts, (prompt, row) => ({ prompt, position: labels.position[row] as number, part, row })),
         );
@@ -62,16 +61,6 @@ export class MemorySink implements DatasetSink {
     }
 }
 
-/** What a directory of activations says it holds. */
-export interface DatasetDescription {
-    site: string;
-    layers: readonly number[];
-    width: number;
-    type: RowType;
-    rows: TokenSelection;
-    tokens: readonly Int32Array[];
-}
-
 /** Writes rows to a directory, and knows what an earlier run wrote there. */
 export class FileSink implements DatasetSink {
     readonly #writer: CaptureFileWriter;
@@ -83,12 +72,12 @@ export class FileSink implements DatasetSink {
         this.done = done;
     }
 
-    static async open(directory: string, model: Model, description: DatasetDescription): Promise<FileSink> {
-        const { site, layers, width, type, rows, tokens } = description;
-        const { architecture, description: name, parameters } = model.info;
+    static async open(directory: string, model: Model, plan: DatasetPlan): Promise<FileSink> {
+        const { site, layers, width, type, rows, tokens } = plan;
+        const { architecture, description, parameters } = model.info;
         const metadata = {
             architecture,
-            model: name,
+            model: description,
             parameters: String(parameters),
             rows: JSON.stringify(rows, (_, value: unknown) => (value instanceof Int32Array ? [...value] : value)),
             prompts: String(tokens.length),

@@ -1,11 +1,6 @@
 export { Activations, type RowLabels, type RowType } from "./activations.js";
 export { Capture } from "./capture.js";
-export {
-    type CaptureDatasetOptions,
-    captureDataset,
-    type DatasetProgress,
-    type DatasetPrompt,
-} from "./capture-dataset.js";
+export { type CaptureDatasetOptions, captureDataset, type DatasetProgress } from "./capture-dataset.js";
 export { CaptureFile, type CaptureFileLabels, type CaptureFileReadOptions } from "./capture-file.js";
 export {
     type CaptureFileAppendOptions,
@@ -22,6 +17,7 @@ export {
     type EvaluateOptions,
     type Evaluation,
 } from "./context.js";
+export type { DatasetPrompt } from "./dataset-plan.js";
 export {
     type DirectionFit,
     type FitDirectionOptions,
