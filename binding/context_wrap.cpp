@@ -48,7 +48,7 @@ Napi::Value context_wrap::create(const Napi::CallbackInfo & info, const std::sha
                 }
             });
         };
-        source->sites();  // looked up here, so that nobody waits for it on the JavaScript thread
+        look_up_sites(*source);
         auto made = std::make_shared<creation>();
         made->made = std::make_shared<engine>(source, options, std::move(on_step));
         made->back = back;

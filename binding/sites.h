@@ -1,10 +1,20 @@
 #pragma once
 
-#include "graph/site_map.h"
+#include "base/error.h"
+#include "model/model.h"
 
 #include <napi.h>
 
 namespace llama_steer {
+
+/// Looks the sites up on this thread, so that nobody waits for it on the JavaScript thread. Why they cannot be had is
+/// said when they are asked for.
+inline void look_up_sites(const model & source) {
+    try {
+        source.sites();
+    } catch (const error &) {
+    }
+}
 
 /// { [site]: { layers: number[], widths: number[], heads: number[] } }, one entry per layer; heads are 0 where a row is
 /// not made of heads.

@@ -82,6 +82,10 @@ std::vector<std::shared_ptr<tap>> taps_that_need_outputs(context & target) {
 }
 
 void check_captures(context & target, const sequence_table & sequences, const evaluate_request & request) {
+    const std::vector<std::shared_ptr<tap>> taps = target.graph().taps(tap_occasion::evaluation);
+    if (taps.empty()) {
+        return;
+    }
     batch_layout & layout = target.graph().layout();
     layout.clear();
     for (const evaluate_entry & entry : request.entries) {
@@ -91,7 +95,7 @@ void check_captures(context & target, const sequence_table & sequences, const ev
                    entry.tokens.data());
     }
     const std::vector<std::shared_ptr<tap>> need_outputs = taps_that_need_outputs(target);
-    for (const std::shared_ptr<tap> & each : target.graph().taps(tap_occasion::evaluation)) {
+    for (const std::shared_ptr<tap> & each : taps) {
         const int64_t needed = count_rows(*each, layout, request, need_outputs);
         if (needed > each->destination().capacity) {
             throw error(error_code::BUFFER_TOO_SMALL, "this evaluation captures " + std::to_string(needed) +
