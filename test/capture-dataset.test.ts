@@ -47,6 +47,48 @@ test("rows come in prompt order and are those of each prompt by itself", async (
     await context.dispose();
 });
 
+test("what all prompts begin with is computed once for each sequence, and changes nothing", async (t) => {
+    const model = await chatModel();
+    const system = Int32Array.from({ length: 40 }, (_, i) => 300 + i);
+    const begun = randomPrompts(120).map((prompt) => Int32Array.of(...system, ...prompt));
+    let tokens = 0;
+    const onProgress = (progress: DatasetProgress): void => {
+        tokens = progress.tokens;
+    };
+    for (const rows of ["last-prompt", { positions: [-1, 45] }] as const) {
+        const fit = begun.filter((prompt) => prompt.length > 45);
+        const shared = await captureDataset(model, fit, { rows, onProgress });
+        t.is(
+            tokens,
+            fit.reduce((sum, prompt) => sum + prompt.length - 40, 0),
+        );
+        const whole = await captureDataset(model, [...fit, Int32Array.from({ length: 50 }, () => 5)], {
+            rows,
+            onProgress,
+        });
+        t.is(
+            tokens,
+            fit.reduce((sum, prompt) => sum + prompt.length, 50),
+            "one that begins otherwise",
+        );
+        const count = shared.rowCount(6);
+        t.deepEqual(shared.labels(6).position, whole.labels(6).position.slice(0, count));
+        t.deepEqual(shared.labels(6).token, whole.labels(6).token.slice(0, count));
+        for (let row = 0; row < count; row++) {
+            const a = shared.row(6, row);
+            const b = whole.row(6, row);
+            const scale = b.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
+            t.true(a.every((each, i) => Math.abs(each - (b[i] as number)) <= 2e-2 * scale));
+        }
+    }
+    await captureDataset(model, begun, { rows: "prompt", onProgress });
+    t.is(
+        tokens,
+        begun.reduce((sum, prompt) => sum + prompt.length, 0),
+        "rows of the beginning are wanted",
+    );
+});
+
 test("other rows, layers, sites and types, each with its prompt", async (t) => {
     const model = await chatModel();
     const all = await captureDataset(model, prompts, { rows: "all", layers: [3, 7] });

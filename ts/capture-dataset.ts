@@ -9,6 +9,7 @@ import { type DatasetPlan, type DatasetPrompt, datasetPlan } from "./dataset-pla
 import { type DatasetSink, FileSink, MemorySink } from "./dataset-sinks.js";
 import type { Model } from "./model.js";
 import { abortError } from "./run-task.js";
+import { sharedBeginning } from "./shared-beginning.js";
 import type { TokenSelection } from "./token-selection.js";
 
 /** How far a data set is. */
@@ -16,7 +17,7 @@ export interface DatasetProgress {
     /** Prompts done, those of an earlier run included. */
     done: number;
     total: number;
-    /** Tokens evaluated in this run. */
+    /** Tokens evaluated in this run; a beginning that all prompts share counts for none of them. */
     tokens: number;
     /** Tokens of a forward pass over those it has room for, on the mean of this run: 1 is full. */
     occupancy: number;
@@ -47,7 +48,8 @@ export interface CaptureDatasetOptions extends Pick<CaptureOptions, "site" | "la
 const maxSequences = 64;
 
 /**
- * Activations of many prompts, evaluated in full batches whatever their lengths, in prompt order: `labels(layer).sequence`
+ * Activations of many prompts, evaluated in full batches whatever their lengths, what all begin with only once for each
+ * sequence. In prompt order: `labels(layer).sequence`
  * is the index of the prompt.
  *
  * @throws SteerError PROMPT_EMPTY and PROMPT_TOO_LONG (the message names the prompt), SITE_UNKNOWN, LAYER_OUT_OF_RANGE,
@@ -106,13 +108,17 @@ async function run(
     const { tokens } = plan;
     const { batchSize = 512, signal, onProgress } = options;
     checkCount(batchSize, "batchSize");
-    const longest = tokens.reduce((most, each) => Math.max(most, each.length), 0);
+    const left = tokens.filter((_, i) => !done.has(i));
+    const longest = left.reduce((most, each) => Math.max(most, each.length), 1);
     const size = Math.max(batchSize, longest);
-    const lengths = tokens.map((each, i) => (done.has(i) ? undefined : each.length));
     // One memory for all makes each token look at the cells of all, but keeps unequal lengths in one pass over the
     // weights: that pays on a device. Memories of their own are kept few, since each has room for the longest prompt.
     const unified = model.onDevice;
     const sequences = unified ? maxSequences : Math.min(maxSequences, Math.max(1, Math.floor((8 * size) / longest)));
+    // A recurrent memory cannot go back to where the prompts part.
+    const alone = model.info.recurrent || left.length <= sequences;
+    const beginning = alone ? new Int32Array(0) : sharedBeginning(left, plan.rows);
+    const lengths = tokens.map((each, i) => (done.has(i) ? undefined : each.length - beginning.length));
     const batches = fillBatches(lengths, size, sequences, !unified || model.info.recurrent);
     const progress = { done: done.size, total: tokens.length, tokens: 0, occupancy: 0 };
     onProgress?.({ ...progress });
@@ -122,17 +128,21 @@ async function run(
 
     let passes = 0;
     const work = async (context: Context): Promise<void> => {
-        const evaluate = batchEvaluator(context, plan, signal);
+        const evaluate = await batchEvaluator(context, plan, beginning, signal);
         for (let batch = batches.shift(); batch !== undefined; batch = batches.shift()) {
             const rows = await evaluate(batch);
             await sink.add(rows, promptsOf(rows, batch));
             progress.done += batch.length;
-            progress.tokens += batch.reduce((sum, prompt) => sum + (tokens[prompt] as Int32Array).length, 0);
+            progress.tokens += batch.reduce((sum, prompt) => sum + (lengths[prompt] as number), 0);
             progress.occupancy = progress.tokens / ++passes / size;
             onProgress?.({ ...progress });
         }
     };
-    const memory = { contextSize: longest, unifiedMemory: unified, ...(unified ? { memoryTokens: size } : {}) };
+    const memory = {
+        contextSize: longest,
+        unifiedMemory: unified,
+        ...(unified ? { memoryTokens: size + sequences * beginning.length } : {}),
+    };
     const contexts = await openContexts(model, batches, { batchSize: size, ...memory }, options);
     try {
         await all(contexts.map(work), () => {
@@ -179,21 +189,33 @@ async function openContexts(
     return contexts;
 }
 
-/** Evaluates batches in one context; the rows are valid until the next. */
-function batchEvaluator(
+/**
+ * Evaluates batches in one context; the rows are valid until the next. What all prompts begin with is computed now, once
+ * for each sequence.
+ */
+async function batchEvaluator(
     context: Context,
     { site, layers, type, rows, tokens }: DatasetPlan,
+    beginning: Int32Array,
     signal: AbortSignal | undefined,
-): (batch: Batch) => Promise<Activations> {
-    const capture = context.capture({ site, layers, type, rows });
+): Promise<(batch: Batch) => Promise<Activations>> {
+    const options = signal === undefined ? {} : { signal };
     const sequences = Array.from({ length: context.options.sequences }, () => context.sequence());
+    if (beginning.length > 0) {
+        const entries = sequences.map((sequence) => ({ sequence, tokens: beginning, kind: "prompt-part" }) as const);
+        await context.evaluate(entries, options);
+    }
+    const capture = context.capture({ site, layers, type, rows });
     return async (batch) => {
         const used = sequences.slice(0, batch.length);
-        const entries = used.map((sequence, i) => ({ sequence, tokens: tokens[batch[i] as number] as Int32Array }));
-        await context.evaluate(entries, signal === undefined ? {} : { signal });
+        const entries = used.map((sequence, i) => ({
+            sequence,
+            tokens: (tokens[batch[i] as number] as Int32Array).subarray(beginning.length),
+        }));
+        await context.evaluate(entries, options);
         // Done before the next evaluation, which comes later: nobody needs to wait for it.
         for (const sequence of used) {
-            void sequence.clear();
+            void sequence.truncate(beginning.length);
         }
         return capture;
     };
