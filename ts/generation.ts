@@ -181,8 +181,8 @@ export class Generation implements AsyncIterable<GeneratedToken> {
     /**
      * The whole answer, when it is finished.
      *
-     * @throws SteerError PROMPT_EMPTY, PROMPT_TOO_LONG, SEQUENCE_BUSY, BUFFER_TOO_SMALL, ABORTED, DISPOSED,
-     *   DECODE_FAILED, INVALID_ARGUMENT
+     * @throws SteerError PROMPT_EMPTY, PROMPT_TOO_LONG, SEQUENCE_BUSY, BUFFER_TOO_SMALL, CONTEXT_FULL, ABORTED,
+     *   DISPOSED, DECODE_FAILED, INVALID_ARGUMENT
      */
     async result(): Promise<GenerationResult> {
         while (this.#end === undefined) {

@@ -225,8 +225,7 @@ void engine::step() {
             } else {
                 fail_step(events, status == decode_status::aborted
                                       ? aborted()
-                                      : make_failure(error_code::CONTEXT_FULL,
-                                                     "the context's memory has no room for this step"));
+                                      : make_failure(error_code::CONTEXT_FULL, memory_is_full));
             }
         } catch (...) {
             fail_step(events, std::current_exception());
