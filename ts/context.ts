@@ -150,12 +150,14 @@ export class Context {
         const logits = logitsMemory(options.into, wanted * width);
         const memories = [...this.#captures.values()].map((capture) => capture.data);
         lease(logits);
-        const evaluating = this.#whenNobodyReads(() =>
-            runTask(
-                () => this.#native.evaluate(nativeEntries, wanted === 0 ? undefined : logits, memories),
-                options.signal,
-            ),
-        );
+        // It replaces captured rows: it waits for those who read them, and what is called after it waits as well.
+        const readers = [...this.#captures.values()].flatMap(readersOf);
+        const evaluating = runTask(() => {
+            const into = wanted === 0 ? undefined : logits;
+            const task = this.#native.evaluate(nativeEntries, into, memories, readers.length > 0);
+            void Promise.all(readers).then(() => task.start?.());
+            return task;
+        }, options.signal);
         for (const { sequence } of entries) {
             sequence.follow(evaluating);
         }
@@ -164,12 +166,6 @@ export class Context {
             this.#captures.get(labels.id)?.receive(labels);
         }
         return { logits: logits.subarray(0, wanted * width), logitsRows: wanted };
-    }
-
-    /** Starts at once, or when those who read captured rows are done: an evaluation replaces them. */
-    #whenNobodyReads<Result>(start: () => Promise<Result>): Promise<Result> {
-        const readers = [...this.#captures.values()].flatMap(readersOf);
-        return readers.length === 0 ? start() : Promise.all(readers).then(start);
     }
 
     #nativeEntries(entries: readonly EvaluateEntry[]): NativeEntry[] {

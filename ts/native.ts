@@ -125,7 +125,9 @@ export interface NativeContext {
         entries: NativeEntry[],
         into: Float32Array | undefined,
         captureMemories: (Float32Array | Uint16Array)[],
-    ): NativeTask<NativeEvaluation>;
+        /** Takes its place in the order of calls, and waits there until `start` is called. */
+        held: boolean,
+    ): NativeTask<NativeEvaluation> & { start?(): void };
     generate(sequence: number, prompt: Int32Array, options: object): number;
     cancel(generation: number): void;
     setSteering(sequence: number, list: object[]): void;
