@@ -151,7 +151,7 @@ export class Context {
         const memories = [...this.#captures.values()].map((capture) => capture.data);
         lease(logits);
         // It replaces captured rows: it waits for those who read them, and what is called after it waits as well.
-        const readers = [...this.#captures.values()].flatMap(readersOf);
+        const readers = memories.flatMap(readersOf);
         const evaluating = runTask(() => {
             const into = wanted === 0 ? undefined : logits;
             const task = this.#native.evaluate(nativeEntries, into, memories, readers.length > 0);

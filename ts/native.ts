@@ -128,7 +128,9 @@ export interface NativeContext {
         /** Takes its place in the order of calls, and waits there until `start` is called. */
         held: boolean,
     ): NativeTask<NativeEvaluation> & { start?(): void };
-    generate(sequence: number, prompt: Int32Array, options: object): number;
+    /** `held`: it takes its place in the order of calls, and waits there until `start` is called. */
+    generate(sequence: number, prompt: Int32Array, options: object, held: boolean): number;
+    start(generation: number): void;
     cancel(generation: number): void;
     setSteering(sequence: number, list: object[]): void;
     truncate(sequence: number, position: number): Promise<void>;

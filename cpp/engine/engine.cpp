@@ -87,7 +87,7 @@ void engine::start(operation_id id) {
     wake_.notify_one();
 }
 
-operation_id engine::generate(generate_request request) {
+operation_id engine::generate(generate_request request, bool held) {
     return enqueue(
         [this, request = std::move(request)](operation_id id) mutable {
             generations_.push_back(std::make_unique<generation>(id, std::move(request), *context_, sequences_));
@@ -96,7 +96,8 @@ operation_id engine::generate(generate_request request) {
             step_events events;
             events.ends.push_back({id, finish_reason::stop, std::move(failure), std::nullopt});
             on_step_(std::move(events));
-        });
+        },
+        held);
 }
 
 operation_id engine::set_steering(int32_t sequence, std::shared_ptr<const steering_list> list, operation_done done) {

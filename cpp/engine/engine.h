@@ -34,7 +34,7 @@ public:
     operation_id evaluate(evaluate_request request, evaluate_done done, bool held = false);
     void start(operation_id id);
     /// Errors of the request itself arrive as a generation_end too.
-    operation_id generate(generate_request request);
+    operation_id generate(generate_request request, bool held = false);
     /// Rejects a queued operation, interrupts a running evaluation, ends a generation: with ABORTED. Unknown or
     /// finished ids are ignored.
     void cancel(operation_id id);
