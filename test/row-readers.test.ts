@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import {
+    type Activations,
     type Capture,
     CaptureFile,
     CaptureFileWriter,
@@ -212,5 +213,38 @@ test("operations keep the order of their calls while an evaluation waits", async
     const answer = await a.generate(Int32Array.of(8), { maxTokens: 1, capture: { rows: "all", layers: 0 } }).result();
     await Promise.all([fourth, evaluated]);
     t.is(answer.activations?.labels(0).position[0], before + 3, "the answer comes behind the evaluation");
+    await context.dispose();
+});
+
+test("an answer captured into memory that is still being read waits for that", async (t) => {
+    const context = await chatContext({ sequences: 2 });
+    const [a, b] = [context.sequence(), context.sequence()];
+    const into = new Float32Array(new SharedArrayBuffer(4 * layers.length * 160 * width));
+    const capture = { site, layers, rows: "all", into } as const;
+    const random = randomNumbers(2);
+    const prompt = (length: number): Int32Array => Int32Array.from({ length }, () => 3 + Math.floor(random() * 800));
+    const moments = new MomentsAccumulator({ layers, width });
+    const expected = new MomentsAccumulator({ layers, width });
+    for (let round = 0; round < 3; round++) {
+        await a.clear();
+        const { activations } = await a.generate(prompt(150), { maxTokens: 1, capture }).result();
+        const rows = activations as Activations;
+        await expected.add(rows.copy());
+        const adding = moments.add(rows);
+        await b.clear();
+        const next = b.generate(prompt(20), { maxTokens: 1, capture });
+        t.true(await endsBefore(adding, next.result()));
+        t.is(rows.labels(0).token.length, 150);
+    }
+    checkSums(t, moments, expected);
+
+    await a.clear();
+    const { activations } = await a.generate(prompt(150), { maxTokens: 1, capture }).result();
+    const adding = moments.add(activations as Activations);
+    const waiting = a.generate(prompt(20), { capture });
+    await waiting.abort();
+    await expectCode(t, "ABORTED", () => waiting.result());
+    t.is(a.position, 150);
+    await adding;
     await context.dispose();
 });
