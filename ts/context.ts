@@ -23,7 +23,7 @@ export interface ContextOptions {
     threads?: number;
     /**
      * Tokens that all sequences hold together, in one memory. Default: contextSize for each. Less saves memory where not
-     * all of them are full at once.
+     * all of them are full at once; one for each sequence is the least. llama.cpp rounds it up to a multiple of 256.
      */
     memoryTokens?: number;
     /** One memory for all sequences (default), or one for each: better where all have about the same length. */
