@@ -38,6 +38,11 @@ test("values that are no memory are refused, and so is one beside separate memor
     for (const wrong of [0, -1, 1.5, Number.NaN, 2 ** 31]) {
         await expectCode(t, "INVALID_ARGUMENT", () => chatContext({ memoryTokens: wrong }), /memoryTokens/);
     }
+    for (const few of [1, 3]) {
+        const options = { sequences: 4, memoryTokens: few };
+        await expectCode(t, "INVALID_ARGUMENT", () => chatContext(options), /each sequence at least: 4/);
+    }
+    await (await chatContext({ sequences: 4, memoryTokens: 4 })).dispose();
     const separate = { sequences, contextSize, unifiedMemory: false };
     await expectCode(t, "INVALID_ARGUMENT", () => chatContext({ ...separate, memoryTokens }), /unified/);
     const context = await chatContext(separate);
