@@ -33,10 +33,12 @@ Napi::Value context_wrap::evaluate(const Napi::CallbackInfo & info) {
                 kept.push_back(memories.Get(i));
             }
         }
+        const bool held = boolean_argument(info[3], "held");
         const dispatcher::ticket id = events.begin(env, kept);
         const std::shared_ptr<link> back = link_;
         const operation_id operation = engine_->evaluate(
-            std::move(request), [&events, id, back](evaluate_result && result, std::exception_ptr failure) {
+            std::move(request),
+            [&events, id, back](evaluate_result && result, std::exception_ptr failure) {
                 auto moved = std::make_shared<evaluate_result>(std::move(result));
                 events.post([&events, id, back, moved, failure](Napi::Env current) {
                     if (failure) {
@@ -45,13 +47,22 @@ Napi::Value context_wrap::evaluate(const Napi::CallbackInfo & info) {
                         events.resolve(current, id, back->self->labels_to_javascript(current, *moved));
                     }
                 });
-            });
+            },
+            held);
         const std::weak_ptr<engine> target = engine_;
-        return make_task(env, id, [target, operation] {
+        Napi::Object task = make_task(env, id, [target, operation] {
             if (const std::shared_ptr<engine> alive = target.lock()) {
                 alive->cancel(operation);
             }
         });
+        if (held) {
+            task.Set("start", Napi::Function::New(env, [target, operation](const Napi::CallbackInfo &) {
+                         if (const std::shared_ptr<engine> alive = target.lock()) {
+                             alive->start(operation);
+                         }
+                     }));
+        }
+        return task;
     });
 }
 

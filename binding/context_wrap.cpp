@@ -19,6 +19,7 @@ Napi::Function context_wrap::define(Napi::Env env) {
                            InstanceMethod<&context_wrap::statistics>("statistics"),
                            InstanceMethod<&context_wrap::evaluate>("evaluate"),
                            InstanceMethod<&context_wrap::generate>("generate"),
+                           InstanceMethod<&context_wrap::start>("start"),
                            InstanceMethod<&context_wrap::cancel>("cancel"),
                            InstanceMethod<&context_wrap::set_steering>("setSteering"),
                            InstanceMethod<&context_wrap::truncate>("truncate"),
@@ -150,10 +151,21 @@ Napi::Value context_wrap::generate(const Napi::CallbackInfo & info) {
         if (request.capture) {
             kept.push_back(info[2].As<Napi::Object>().Get("capture").As<Napi::Object>().Get("into"));
         }
+        const bool held = boolean_argument(info[3], "held");
         const dispatcher::ticket ticket = instance::of(env).events.begin(env, kept);
-        const operation_id id = engine_->generate(std::move(request));
+        const operation_id id = engine_->generate(std::move(request), held);
         generations_[id] = ticket;
         return Napi::Number::New(env, static_cast<double>(id));
+    });
+}
+
+Napi::Value context_wrap::start(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        const int64_t id = integer_argument(info[0], "generation", 1, INT64_MAX);
+        if (engine_) {
+            engine_->start(static_cast<operation_id>(id));
+        }
+        return info.Env().Undefined();
     });
 }
 

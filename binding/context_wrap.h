@@ -39,6 +39,7 @@ private:
     Napi::Value statistics(const Napi::CallbackInfo & info);
     Napi::Value evaluate(const Napi::CallbackInfo & info);
     Napi::Value generate(const Napi::CallbackInfo & info);
+    Napi::Value start(const Napi::CallbackInfo & info);
     Napi::Value cancel(const Napi::CallbackInfo & info);
     Napi::Value set_steering(const Napi::CallbackInfo & info);
     Napi::Value truncate(const Napi::CallbackInfo & info);

@@ -86,7 +86,7 @@ function smallDisk(t: ExecutionContext, kilobytes: number): string | undefined {
         t.pass();
         return undefined;
     }
-    t.teardown(() => spawnSync("umount", [path]));
+    t.teardown(() => spawnSync("umount", ["-l", path]));
     return path;
 }
 

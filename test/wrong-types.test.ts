@@ -1,29 +1,27 @@
 import test from "ava";
 import { fitDirection, loadModel, MomentsAccumulator, SteerError, SteeringVector } from "llama-steer";
+import {
+    type Anything,
+    type Case,
+    isArray,
+    isBoolean,
+    isCount,
+    isFloats,
+    isFunction,
+    isIndex,
+    isNumber,
+    isOptions,
+    isPrompt,
+    isSignal,
+    isString,
+    isTokens,
+    never,
+} from "./support/accepts.js";
 import { failureOf } from "./support/expect-code.js";
 import { chatModelPath } from "./support/paths.js";
+import { layerCases, selectionCases } from "./support/selection-cases.js";
 import { chatContext, chatModel, question } from "./support/testbed.js";
 import { hostileObject, wrongValues } from "./support/wrong-values.js";
-
-// What the types forbid is exactly what is tested here.
-type Anything = never;
-
-const isString = (value: unknown): boolean => typeof value === "string";
-const isNumber = (value: unknown): boolean => typeof value === "number";
-const isBoolean = (value: unknown): boolean => typeof value === "boolean";
-const isFunction = (value: unknown): boolean => typeof value === "function";
-const isCount = (value: unknown): boolean =>
-    Number.isInteger(value) && (value as number) > 0 && (value as number) < 2 ** 31;
-const isIndex = (value: unknown): boolean => value === 0 || isCount(value);
-const isFloats = (value: unknown): boolean => value instanceof Float32Array;
-const isSignal = (value: unknown): boolean => value instanceof AbortSignal;
-const isArray = (value: unknown): boolean => Array.isArray(value);
-const isTokens = (value: unknown): boolean => Array.isArray(value) && value.every(isIndex);
-const isOptions = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
-const isPrompt = (value: unknown): boolean => isString(value) || value instanceof Int32Array;
-const never = (): boolean => false;
-
-type Case = readonly [name: string, accepts: (value: unknown) => boolean, call: (wrong: Anything) => unknown];
 
 async function cases(): Promise<Case[]> {
     const model = await chatModel();
@@ -76,6 +74,7 @@ async function cases(): Promise<Case[]> {
         ["threads", isCount, (threads) => model.createContext({ threads })],
         ["unifiedMemory", isBoolean, (unifiedMemory) => model.createContext({ unifiedMemory })],
         ["memoryType", never, (memoryType) => model.createContext({ memoryType })],
+        ["memoryTokens", isCount, (memoryTokens) => model.createContext({ memoryTokens })],
         ["createContext signal", isSignal, (signal) => model.createContext({ signal })],
         ["flashAttention", isBoolean, (flashAttention) => model.createContext({ flashAttention })],
 
@@ -109,6 +108,10 @@ async function cases(): Promise<Case[]> {
         ["capture rows", never, (rows) => attach({ rows })],
         ["capacity", isCount, (capacity) => attach({ capacity })],
         ["capture into", isFloats, (into) => attach({ into })],
+        ["capture type", never, (type) => attach({ type })],
+        ["capture into of halves", never, (into) => attach({ type: "f16", into })],
+        ...selectionCases("capture rows", (rows) => attach({ rows })),
+        ...layerCases("capture layers", (layers) => attach({ layers })),
         ["rowCount", isNumber, (wrong) => capture.rowCount(wrong)],
         ["labels", isNumber, (wrong) => capture.labels(wrong)],
         ["layer", isNumber, (wrong) => capture.layer(wrong)],
@@ -131,6 +134,16 @@ async function cases(): Promise<Case[]> {
         ["a stop token", isIndex, (wrong) => generate({ stopTokens: [wrong] })],
         ["generate signal", isSignal, (signal) => generate({ signal })],
 
+        ["generate capture", isOptions, (capture) => generate({ capture })],
+        ["generate capture site", isString, (site) => generate({ capture: { site } })],
+        ["generate capture rows", never, (rows) => generate({ capture: { rows } })],
+        ["generate capture type", never, (type) => generate({ capture: { type } })],
+        ["generate capture capacity", isCount, (capacity) => generate({ capture: { capacity } })],
+        ["generate capture into", isFloats, (into) => generate({ capture: { into } })],
+        ["generate capture into of halves", never, (into) => generate({ capture: { type: "f16", into } })],
+        ...selectionCases("generate capture rows", (rows) => generate({ capture: { rows } })),
+        ...layerCases("generate capture layers", (layers) => generate({ capture: { layers } })),
+
         ["steer vector", never, (wrong) => sequence.steer(wrong)],
         ["steer options", isOptions, (wrong) => sequence.steer(vector, wrong)],
         ["strength", isNumber, (strength) => sequence.steer(vector, { strength })],
@@ -140,6 +153,8 @@ async function cases(): Promise<Case[]> {
             (wrong) => sequence.steer(vector, { layers: wrong }),
         ],
         ["scope", never, (scope) => sequence.steer(vector, { tokens: scope })],
+        ...selectionCases("steer tokens", (tokens) => sequence.steer(vector, { tokens })),
+        ...layerCases("steer layers", (layers) => sequence.steer(vector, { layers })),
         [
             "strength set",
             isNumber,
@@ -215,6 +230,7 @@ async function stillAnswers(): Promise<boolean> {
 /** Lists that reach a check of their elements may be refused for those instead. */
 const otherCodes: Record<string, readonly string[]> = {
     capacity: ["OUT_OF_MEMORY"],
+    "generate capture capacity": ["OUT_OF_MEMORY"],
     "evaluate entries": ["PROMPT_EMPTY"],
     "vector layers": ["WIDTH_MISMATCH"],
     "fit layers": ["WIDTH_MISMATCH"],

@@ -16,7 +16,8 @@ export interface CaptureHost {
 }
 
 /**
- * A live view of one site: each evaluation of the context replaces its rows. {@link copy} keeps them.
+ * A live view of one site: each evaluation of the context replaces its rows, and one that fails or is aborted on its way
+ * leaves none. {@link copy} keeps them.
  * Made by {@link Context.capture}. Where steering acts on the same site, rows are captured after it.
  */
 export class Capture extends Activations {
@@ -73,6 +74,11 @@ export class Capture extends Activations {
     /** @internal Takes over the labels of an evaluation. */
     receive(labels: NativeCaptureLabels): void {
         this.rowLabels = labelsByLayer(labels);
+    }
+
+    /** @internal An evaluation failed half-way: what the memory holds is not what the labels say. */
+    forget(): void {
+        this.rowLabels = noLabels(this.layers.length);
     }
 
     /** Ends the capture; its memory stays as it is. Calling it again does nothing. */

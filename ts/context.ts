@@ -24,7 +24,7 @@ export interface ContextOptions {
     threads?: number;
     /**
      * Tokens that all sequences hold together, in one memory. Default: contextSize for each. Less saves memory where not
-     * all of them are full at once.
+     * all of them are full at once; one for each sequence is the least. llama.cpp rounds it up to a multiple of 256.
      */
     memoryTokens?: number;
     /** One memory for all sequences (default), or one for each: better where all have about the same length. */
@@ -81,6 +81,15 @@ export interface ContextStatistics {
 
 const logitsRows = ["none", "last", "all"] as const;
 const tokenKinds = ["prompt", "prompt-part", "generated"] as const;
+/** What an evaluation can fail with after it began to compute. */
+const codesOfBegun: readonly string[] = [
+    "ABORTED",
+    "CONTEXT_FULL",
+    "DECODE_FAILED",
+    "OUT_OF_MEMORY",
+    "SITE_UNKNOWN",
+    "INTERNAL",
+];
 
 /**
  * Memory for sequences of one model, and a native thread that computes them. Operations run in call order; generations
@@ -150,26 +159,36 @@ export class Context {
         const logits = logitsMemory(options.into, wanted * width);
         const memories = [...this.#captures.values()].map((capture) => capture.data);
         lease(logits);
-        const evaluating = this.#whenNobodyReads(() =>
-            runTask(
-                () => this.#native.evaluate(nativeEntries, wanted === 0 ? undefined : logits, memories),
-                options.signal,
-            ),
-        );
+        // It replaces captured rows: it waits for those who read them, and what is called after it waits as well.
+        const readers = memories.flatMap(readersOf);
+        let begun = false;
+        const evaluating = runTask(() => {
+            const into = wanted === 0 ? undefined : logits;
+            const task = this.#native.evaluate(nativeEntries, into, memories, readers.length > 0);
+            begun = true;
+            void Promise.all(readers).then(() => task.start?.());
+            return task;
+        }, options.signal);
         for (const { sequence } of entries) {
             sequence.follow(evaluating);
         }
-        const result = await evaluating.finally(() => release(logits));
+        const result = await evaluating
+            .catch((error) => this.#afterFailure(error, begun))
+            .finally(() => release(logits));
         for (const labels of result.captures) {
             this.#captures.get(labels.id)?.receive(labels);
         }
         return { logits: logits.subarray(0, wanted * width), logitsRows: wanted };
     }
 
-    /** Starts at once, or when those who read captured rows are done: an evaluation replaces them. */
-    #whenNobodyReads<Result>(start: () => Promise<Result>): Promise<Result> {
-        const readers = [...this.#captures.values()].flatMap(readersOf);
-        return readers.length === 0 ? start() : Promise.all(readers).then(start);
+    /** Captured rows stay when an evaluation is refused. One that failed after it began may have replaced some. */
+    #afterFailure(error: unknown, begun: boolean): never {
+        if (begun && error instanceof SteerError && codesOfBegun.includes(error.code)) {
+            for (const capture of this.#captures.values()) {
+                capture.forget();
+            }
+        }
+        throw error;
     }
 
     #nativeEntries(entries: readonly EvaluateEntry[]): NativeEntry[] {

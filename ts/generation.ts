@@ -5,6 +5,7 @@ import { type CaptureOptions, type CaptureRequest, captureRequest } from "./capt
 import { checkObject, checkSignal, checkToken, describe } from "./check.js";
 import type { GenerationHub } from "./generation-hub.js";
 import type { NativeCaptureLabels, NativeContext, NativeGenerationEnd } from "./native.js";
+import { readersOf } from "./row-readers.js";
 import { abortError } from "./run-task.js";
 import type { Sites } from "./site.js";
 import { SteerError } from "./steer-error.js";
@@ -121,13 +122,20 @@ export class Generation implements AsyncIterable<GeneratedToken> {
 
     #start(sequence: number, prompt: Int32Array, settings: object): number {
         if (this.#capture === undefined) {
-            return this.#native.generate(sequence, prompt, settings);
+            return this.#native.generate(sequence, prompt, settings, false);
         }
-        lease(this.#capture.memory);
+        const { memory, native } = this.#capture;
+        lease(memory);
         try {
-            return this.#native.generate(sequence, prompt, { ...settings, capture: this.#capture.native });
+            const readers = readersOf(memory);
+            const held = readers.length > 0;
+            const id = this.#native.generate(sequence, prompt, { ...settings, capture: native }, held);
+            if (held) {
+                void Promise.all(readers).then(() => this.#native.start(id));
+            }
+            return id;
         } catch (error) {
-            release(this.#capture.memory);
+            release(memory);
             throw error;
         }
     }
@@ -181,8 +189,8 @@ export class Generation implements AsyncIterable<GeneratedToken> {
     /**
      * The whole answer, when it is finished.
      *
-     * @throws SteerError PROMPT_EMPTY, PROMPT_TOO_LONG, SEQUENCE_BUSY, BUFFER_TOO_SMALL, ABORTED, DISPOSED,
-     *   DECODE_FAILED, INVALID_ARGUMENT
+     * @throws SteerError PROMPT_EMPTY, PROMPT_TOO_LONG, SEQUENCE_BUSY, BUFFER_TOO_SMALL, CONTEXT_FULL, ABORTED,
+     *   DISPOSED, DECODE_FAILED, INVALID_ARGUMENT
      */
     async result(): Promise<GenerationResult> {
         while (this.#end === undefined) {

@@ -19,6 +19,9 @@ export type LayerSelection =
     | LayerRange
     | { depth: number | readonly number[] | LayerRange };
 
+/** 0.28 of 25 layers is a little more than 7 in binary floating point, and layer 7 at depth 0.28 all the same. */
+const rounding = 1e-9;
+
 /**
  * The selected layers, ascending.
  *
@@ -30,9 +33,16 @@ export function selectLayers(selection: LayerSelection, available: readonly numb
         return [...available];
     }
     if (typeof selection === "object" && selection !== null && !Array.isArray(selection)) {
-        return "depth" in selection
-            ? layersAtDepth(selection.depth, available)
-            : layersInRange(selection as LayerRange, available);
+        if (!("depth" in selection)) {
+            return layersInRange(selection as LayerRange, available);
+        }
+        if (Object.keys(selection).length > 1) {
+            throw new SteerError(
+                "INVALID_ARGUMENT",
+                "layers by depth say depth only: { depth: { from: 0.3, to: 0.7 } }",
+            );
+        }
+        return layersAtDepth(selection.depth, available);
     }
     const list = typeof selection === "number" ? [selection] : selection;
     if (!Array.isArray(list) || list.length === 0) {
@@ -68,7 +78,7 @@ function layersAtDepth(depth: unknown, available: readonly number[]): number[] {
         const { from = 0, to = 1 } = depth as LayerRange;
         checkDepth(from);
         checkDepth(to);
-        const inside = (_: number, i: number): boolean => i >= from * last && i <= to * last;
+        const inside = (_: number, i: number): boolean => i >= from * last - rounding && i <= to * last + rounding;
         return notEmpty(available.filter(inside), `depth ${from} to ${to}`);
     }
     const list: unknown[] = Array.isArray(depth) ? depth : [depth];

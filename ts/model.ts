@@ -77,6 +77,9 @@ export class Model {
      * @throws SteerError OUT_OF_MEMORY, MODEL_INVALID, DISPOSED
      */
     async sites(): Promise<Sites> {
+        if (this.#disposed !== undefined) {
+            throw new SteerError("DISPOSED", "the model was disposed");
+        }
         this.#sites ??= sitesOf(await this.#native.sites());
         return this.#sites;
     }

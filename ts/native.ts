@@ -125,8 +125,12 @@ export interface NativeContext {
         entries: NativeEntry[],
         into: Float32Array | undefined,
         captureMemories: (Float32Array | Uint16Array)[],
-    ): NativeTask<NativeEvaluation>;
-    generate(sequence: number, prompt: Int32Array, options: object): number;
+        /** Takes its place in the order of calls, and waits there until `start` is called. */
+        held: boolean,
+    ): NativeTask<NativeEvaluation> & { start?(): void };
+    /** `held`: it takes its place in the order of calls, and waits there until `start` is called. */
+    generate(sequence: number, prompt: Int32Array, options: object, held: boolean): number;
+    start(generation: number): void;
     cancel(generation: number): void;
     setSteering(sequence: number, list: object[]): void;
     truncate(sequence: number, position: number): Promise<void>;

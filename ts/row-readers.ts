@@ -3,7 +3,7 @@ import type { Activations } from "./activations.js";
 /** Who reads captured rows on another thread, by the memory they lie in. */
 const readers = new WeakMap<ArrayBufferLike, Set<Promise<void>>>();
 
-/** The rows are read until `reader` settles: a live capture's next evaluation waits for that. */
+/** The rows are read until `reader` settles: what is to be captured into the same memory waits for that. */
 export function holdRows(activations: Activations, reader: Promise<unknown>): void {
     const all = readers.get(activations.data.buffer) ?? new Set();
     const forget = (): void => void all.delete(settled);
@@ -11,7 +11,7 @@ export function holdRows(activations: Activations, reader: Promise<unknown>): vo
     readers.set(activations.data.buffer, all.add(settled));
 }
 
-/** Who reads these rows now. */
-export function readersOf(activations: Activations): readonly Promise<void>[] {
-    return [...(readers.get(activations.data.buffer) ?? [])];
+/** Who reads rows in this memory now. */
+export function readersOf(memory: Float32Array | Uint16Array): readonly Promise<void>[] {
+    return [...(readers.get(memory.buffer) ?? [])];
 }

@@ -43,21 +43,21 @@ export function compileSelection(selection: TokenSelection, name: string, tokeni
         return { scope };
     }
     checkObject(selection, name);
-    if ("positions" in selection) {
-        return { scope: positionsScope, positions: checkedPositions(selection.positions, name) };
-    }
-    if (!("between" in selection)) {
+    if ("positions" in selection === "between" in selection) {
         throw new SteerError(
             "INVALID_ARGUMENT",
-            `${name} must say positions or between: ${name}: { positions: [0, -1] }`,
+            `${name} must say positions or between, one of them: ${name}: { positions: [0, -1] }`,
         );
+    }
+    if ("positions" in selection) {
+        return { scope: positionsScope, positions: checkedPositions(selection.positions, name) };
     }
     const { between, withMarkers = false } = selection;
     checkBoolean(withMarkers, "withMarkers");
     if (!Array.isArray(between) || between.length !== 2) {
         throw new SteerError("INVALID_ARGUMENT", "between must be two markers: [open, close]");
     }
-    const [open, close] = between.map((marker) => markerTokens(marker, tokenizer)) as [Int32Array, Int32Array];
+    const [open, close] = [markerTokens(between[0], tokenizer), markerTokens(between[1], tokenizer)];
     return { scope: betweenScope, open, close, withMarkers };
 }
 

@@ -43,14 +43,14 @@ void engine::stop() {
 }
 
 operation_id engine::enqueue(std::function<void(operation_id)> run,
-                             std::function<void(operation_id, std::exception_ptr)> reject) {
+                             std::function<void(operation_id, std::exception_ptr)> reject, bool held) {
     operation_id id = 0;
     {
         const std::lock_guard<std::mutex> lock(mutex_);
         id = next_id_++;
         if (!stopping_) {
             queue_.push_back({id, [run = std::move(run), id] { run(id); },
-                              [reject, id](std::exception_ptr failure) { reject(id, std::move(failure)); }});
+                              [reject, id](std::exception_ptr failure) { reject(id, std::move(failure)); }, held});
             wake_.notify_one();
             return id;
         }
@@ -68,7 +68,7 @@ operation_id engine::enqueue_simple(std::function<void()> run, operation_done do
         [done](operation_id, std::exception_ptr failure) { done(std::move(failure)); });
 }
 
-operation_id engine::evaluate(evaluate_request request, evaluate_done done) {
+operation_id engine::evaluate(evaluate_request request, evaluate_done done, bool held) {
     return enqueue(
         [this, request = std::move(request), done](operation_id) mutable {
             context_->graph().set_occasion(tap_occasion::evaluation);
@@ -76,10 +76,18 @@ operation_id engine::evaluate(evaluate_request request, evaluate_done done) {
             refresh_statistics();
             done(std::move(result), nullptr);
         },
-        [done](operation_id, std::exception_ptr failure) { done({}, std::move(failure)); });
+        [done](operation_id, std::exception_ptr failure) { done({}, std::move(failure)); }, held);
 }
 
-operation_id engine::generate(generate_request request) {
+void engine::start(operation_id id) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (operation & each : queue_) {
+        each.held = each.held && each.id != id;
+    }
+    wake_.notify_one();
+}
+
+operation_id engine::generate(generate_request request, bool held) {
     return enqueue(
         [this, request = std::move(request)](operation_id id) mutable {
             generations_.push_back(std::make_unique<generation>(id, std::move(request), *context_, sequences_));
@@ -88,7 +96,8 @@ operation_id engine::generate(generate_request request) {
             step_events events;
             events.ends.push_back({id, finish_reason::stop, std::move(failure), std::nullopt});
             on_step_(std::move(events));
-        });
+        },
+        held);
 }
 
 operation_id engine::set_steering(int32_t sequence, std::shared_ptr<const steering_list> list, operation_done done) {
@@ -149,11 +158,29 @@ void engine::shutdown(bool interrupt, std::function<void()> done) {
     }
 }
 
-/// Waits until there is something to do. Returns how many operations are queued, or nothing when the engine stops.
+bool engine::is_cancelled(operation_id id) const {
+    return std::find(cancelled_.begin(), cancelled_.end(), id) != cancelled_.end();
+}
+
+bool engine::is_queued(operation_id id) const {
+    return std::any_of(queue_.begin(), queue_.end(), [&](const operation & each) { return each.id == id; });
+}
+
+/// How many operations are queued before the first that is held; one that was cancelled only has to be rejected.
+size_t engine::ready() const {
+    const auto held = std::find_if(queue_.begin(), queue_.end(),
+                                   [&](const operation & each) { return each.held && !is_cancelled(each.id); });
+    return static_cast<size_t>(held - queue_.begin());
+}
+
+/// Waits until there is something to do. Returns how many operations are ready, or nothing when the engine stops.
 std::optional<size_t> engine::wait_for_work() {
     std::unique_lock<std::mutex> lock(mutex_);
-    wake_.wait(lock, [&] { return stopping_ || !queue_.empty() || !generations_.empty() || !cancelled_.empty(); });
-    return stopping_ ? std::nullopt : std::optional<size_t>(queue_.size());
+    wake_.wait(lock, [&] {
+        return stopping_ || ready() > 0 || !generations_.empty() ||
+               std::any_of(cancelled_.begin(), cancelled_.end(), [&](operation_id id) { return !is_queued(id); });
+    });
+    return stopping_ ? std::nullopt : std::optional<size_t>(ready());
 }
 
 /// Runs the first queued operation, or rejects it if it was cancelled. Returns false when the engine stops.
@@ -188,11 +215,11 @@ bool engine::run_next() {
 }
 
 void engine::loop() {
-    while (const std::optional<size_t> queued = wait_for_work()) {
-        // All that is queued by now, and no more, before the next step: answers that begin together share their
+    while (const std::optional<size_t> ready_now = wait_for_work()) {
+        // All that is ready by now, and no more, before the next step: answers that begin together share their
         // batches, and a caller who never stops evaluating cannot starve them.
         bool running = true;
-        for (size_t i = 0; running && i < *queued; ++i) {
+        for (size_t i = 0; running && i < *ready_now; ++i) {
             running = run_next();
         }
         if (running) {
@@ -225,8 +252,7 @@ void engine::step() {
             } else {
                 fail_step(events, status == decode_status::aborted
                                       ? aborted()
-                                      : make_failure(error_code::CONTEXT_FULL,
-                                                     "the context's memory has no room for this step"));
+                                      : make_failure(error_code::CONTEXT_FULL, memory_is_full));
             }
         } catch (...) {
             fail_step(events, std::current_exception());
@@ -258,9 +284,7 @@ void engine::end_cancelled(step_events & events) {
         const std::lock_guard<std::mutex> lock(mutex_);
         // Ids of operations still queued are kept: they are rejected in their turn.
         for (const operation_id id : cancelled_) {
-            const bool queued =
-                std::any_of(queue_.begin(), queue_.end(), [&](const operation & each) { return each.id == id; });
-            if (queued) {
+            if (is_queued(id)) {
                 ids.push_back(id);
             }
         }

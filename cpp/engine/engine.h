@@ -30,9 +30,11 @@ public:
     engine(const engine &) = delete;
     engine & operator=(const engine &) = delete;
 
-    operation_id evaluate(evaluate_request request, evaluate_done done);
+    /// `held`: it waits for `start` in its place, and so does what is called after it; running generations go on.
+    operation_id evaluate(evaluate_request request, evaluate_done done, bool held = false);
+    void start(operation_id id);
     /// Errors of the request itself arrive as a generation_end too.
-    operation_id generate(generate_request request);
+    operation_id generate(generate_request request, bool held = false);
     /// Rejects a queued operation, interrupts a running evaluation, ends a generation: with ABORTED. Unknown or
     /// finished ids are ignored.
     void cancel(operation_id id);
@@ -59,12 +61,16 @@ private:
         operation_id id;
         std::function<void()> run;
         std::function<void(std::exception_ptr)> reject;
+        bool held = false;
     };
 
     operation_id enqueue(std::function<void(operation_id)> run,
-                         std::function<void(operation_id, std::exception_ptr)> reject);
+                         std::function<void(operation_id, std::exception_ptr)> reject, bool held = false);
     operation_id enqueue_simple(std::function<void()> run, operation_done done);
     void loop();
+    size_t ready() const;
+    bool is_cancelled(operation_id id) const;
+    bool is_queued(operation_id id) const;
     std::optional<size_t> wait_for_work();
     bool run_next();
     void step();

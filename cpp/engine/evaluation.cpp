@@ -220,6 +220,10 @@ private:
 
 }  // namespace
 
+const char * const memory_is_full =
+    "the memory that all sequences share has no room for these tokens: clear or dispose sequences, or create the "
+    "context with larger memoryTokens.";
+
 void check_tokens(const context & target, const std::vector<int32_t> & tokens) {
     const int32_t n_vocabulary = target.source().info().vocabulary_size;
     for (const int32_t token : tokens) {
@@ -282,8 +286,7 @@ evaluate_result evaluate(context & target, sequence_table & sequences, evaluate_
         throw error(error_code::ABORTED, "the evaluation was aborted; nothing of it was kept." + undo());
     }
     if (status == decode_status::no_room) {
-        throw error(error_code::CONTEXT_FULL,
-                    "the context's memory has no room for this batch: clear sequences or raise contextSize." + undo());
+        throw error(error_code::CONTEXT_FULL, memory_is_full + undo());
     }
     for (const evaluate_entry & entry : request.entries) {
         sequences[entry.sequence].pending.reset();

@@ -11,6 +11,9 @@ namespace llama_steer {
 /// Throws llama_steer::error.
 evaluate_result evaluate(context & target, sequence_table & sequences, evaluate_request & request);
 
+/// What CONTEXT_FULL says.
+extern const char * const memory_is_full;
+
 /// Refuses tokens that are not in the vocabulary. Throws INVALID_ARGUMENT.
 void check_tokens(const context & target, const std::vector<int32_t> & tokens);
 

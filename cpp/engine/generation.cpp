@@ -72,12 +72,20 @@ void generation::check_capture() const {
     for (int32_t i = 0; i < n_prompt; ++i) {
         needed += capture.selects(layout, request_.sequence, start_ + i, i + 1 == n_prompt) ? 1 : 0;
     }
-    switch (capture.request().rows.selection().scope) {
+    const int32_t answer_begin = start_ + n_prompt;
+    const int32_t answer_rows = std::min(request_.max_tokens - 1, target_.options().context_size - answer_begin);
+    const token_selection & rows = capture.request().rows.selection();
+    switch (rows.scope) {
         case token_scope::prompt:
         case token_scope::last_prompt:
             break;
+        case token_scope::positions:
+            needed += std::count_if(rows.positions.begin(), rows.positions.end(), [&](int32_t position) {
+                return position >= answer_begin && position - answer_begin < answer_rows;
+            });
+            break;
         default:
-            needed += std::min(request_.max_tokens - 1, target_.options().context_size - start_ - n_prompt);
+            needed += answer_rows;
     }
     if (needed > capture.destination().capacity) {
         throw error(error_code::BUFFER_TOO_SMALL,

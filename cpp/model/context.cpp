@@ -35,6 +35,8 @@ context_options checked(context_options options, const model & source) {
     if (options.memory_tokens == 0) {
         options.memory_tokens = options.context_size * options.max_sequences;
     }
+    require(options.memory_tokens >= options.max_sequences,
+            "memoryTokens must be one for each sequence at least: " + std::to_string(options.max_sequences));
     options.memory_tokens = std::min(options.memory_tokens, options.context_size * options.max_sequences);
     // A batch holds at least one token of every sequence, or a step of all of them would not fit.
     options.batch_size = std::max(options.batch_size, options.max_sequences);

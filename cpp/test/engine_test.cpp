@@ -211,3 +211,46 @@ TEST(bad_requests_are_refused_before_anything_happens) {
     CHECK_EQ(mine.get().position(0), 0);
     CHECK(!mine.finish(mine.get().generate(request(0, testbed::prompt(0)))).empty());
 }
+
+/// A held evaluation keeps its place: what is called after it waits, generations go on, and it can still be ended.
+TEST(a_held_evaluation_waits_in_its_place) {
+    testbed::waiting_engine mine(options(3));
+    const auto evaluate = [&](int32_t sequence, std::vector<int32_t> tokens, bool held) {
+        evaluate_request request;
+        request.entries = entry(sequence, std::move(tokens));
+        auto promise = std::make_shared<std::promise<void>>();
+        const operation_id id = mine.get().evaluate(
+            std::move(request),
+            [promise](evaluate_result &&, std::exception_ptr failure) {
+                failure ? promise->set_exception(failure) : promise->set_value();
+            },
+            held);
+        return std::make_pair(id, promise->get_future());
+    };
+    const operation_id answer = mine.get().generate(endless(2));
+    mine.await_tokens(answer, 2);
+
+    auto first = evaluate(0, {5, 6, 7}, true);
+    auto second = evaluate(1, {5}, true);
+    auto third = evaluate(0, {8}, false);
+    mine.await_tokens(answer, 20);
+    CHECK_EQ(mine.get().position(0), 0);
+    mine.get().start(second.first);
+    mine.get().cancel(third.first);
+    mine.await_tokens(answer, 40);
+    CHECK_EQ(mine.get().position(1), 0);
+    mine.get().start(first.first);
+    first.second.get();
+    second.second.get();
+    CHECK_THROWS_CODE(third.second.get(), error_code::ABORTED);
+    CHECK_EQ(mine.get().position(0), 3);
+    CHECK_EQ(mine.get().position(1), 1);
+
+    auto fourth = evaluate(0, {8}, true);
+    mine.get().cancel(fourth.first);
+    CHECK_THROWS_CODE(fourth.second.get(), error_code::ABORTED);
+    auto last = evaluate(0, {8}, true);
+    mine.get().stop();
+    CHECK_THROWS_CODE(last.second.get(), error_code::DISPOSED);
+    CHECK_EQ(mine.get().position(0), 3);
+}

@@ -304,3 +304,28 @@ TEST(a_generation_whose_capture_is_too_small_is_refused_at_once) {
     generate.max_tokens = 5;
     mine.finish(mine.get().generate(generate));
 }
+
+/// Positions need room for those alone that the prompt and the answer can come to.
+TEST(a_generation_captured_at_positions_needs_room_for_these_only) {
+    testbed::waiting_engine mine(options(1));
+    const std::vector<int32_t> prompt = testbed::prompt(0);
+    const auto n_prompt = static_cast<int32_t>(prompt.size());
+    generate_request generate;
+    generate.prompt = prompt;
+    generate.max_tokens = 4;
+    const auto run = [&](std::vector<int32_t> positions, int64_t capacity) {
+        const recording held(at(std::move(positions)), capacity);
+        tap_request request = held.target->request();
+        request.occasion = tap_occasion::generation;
+        request.sequence = 0;
+        generate.capture = std::make_shared<tap>(request);
+        const operation_id id = mine.get().generate(generate);
+        mine.finish(id);
+        const std::vector<int32_t> found = positions_of(mine.captured(id).full, 0);
+        mine.truncate(0, 0);
+        return found;
+    };
+    CHECK((run({-1}, 1) == std::vector<int32_t>{n_prompt - 1}));
+    CHECK((run({0, n_prompt + 2, n_prompt + 3}, 2) == std::vector<int32_t>{0, n_prompt + 2}));
+    CHECK_THROWS_CODE(run({0, n_prompt, n_prompt + 2}, 2), error_code::BUFFER_TOO_SMALL);
+}

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { fromHalf } from "./half.js";
 
 const fixedSizes: Record<number, number> = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
 const stringType = 8;
@@ -109,11 +110,4 @@ export function toFloat32(path: string): Buffer {
         parts.push(data);
     }
     return Buffer.concat(parts);
-}
-
-function fromHalf(bits: number): number {
-    const sign = bits & 0x8000 ? -1 : 1;
-    const exponent = (bits >> 10) & 0x1f;
-    const fraction = bits & 0x3ff;
-    return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }

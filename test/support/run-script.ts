@@ -10,15 +10,16 @@ export interface ScriptOutcome {
 
 /**
  * Runs an ES module in a Node process of its own, in the repository's folder, so that it can import `llama-steer`, and
- * waits until it ends by itself; one that does not is killed, which the outcome's signal tells.
+ * waits until it ends by itself; one that does not is killed, which the outcome's signal tells. `flags` are Node's own.
  */
 export function runScript(
     source: string,
     args: readonly string[] = [],
     limitMilliseconds = 60_000,
+    flags: readonly string[] = [],
 ): Promise<ScriptOutcome> {
     return outcome(
-        spawn(process.execPath, ["--input-type=module", "--eval", source, "--", ...args], {
+        spawn(process.execPath, [...flags, "--input-type=module", "--eval", source, "--", ...args], {
             cwd: repository,
             stdio: ["ignore", "pipe", "pipe"],
         }),
