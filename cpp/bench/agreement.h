@@ -13,7 +13,7 @@ namespace llama_steer::bench {
 
 /// The largest difference between the rows that `other` captured in its last step and those of `reference`, whose rows
 /// are float32 and include the other's at their end, over the largest element of their layer: 0 where all bits are the
-/// same. Half precision is held against the reference rounded to it.
+/// same, 1 where the reference has fewer rows. Half precision is held against the reference rounded to it.
 inline double largest_difference(const side & reference, const side & other, int32_t layers, int64_t width) {
     double worst = 0;
     for (int32_t layer = 0; layer < layers; ++layer) {
@@ -22,7 +22,10 @@ inline double largest_difference(const side & reference, const side & other, int
         if (ours.data == nullptr) {
             continue;
         }
-        const int64_t count = std::min(ours.count, theirs.count);
+        const int64_t count = ours.count;
+        if (count == 0 || count > theirs.count) {
+            return 1;
+        }
         const auto elements = static_cast<size_t>(count * width);
         const float * tail = static_cast<const float *>(theirs.data) + (theirs.count - count) * width;
         std::vector<float> expected(tail, tail + elements);
@@ -33,7 +36,7 @@ inline double largest_difference(const side & reference, const side & other, int
             halves_to_floats(rounded.data(), expected.data(), elements);
             halves_to_floats(static_cast<const uint16_t *>(ours.data), got.data(), elements);
         } else {
-            const auto * rows = static_cast<const float *>(ours.data) + (ours.count - count) * width;
+            const auto * rows = static_cast<const float *>(ours.data);
             std::copy(rows, rows + elements, got.begin());
         }
         double largest = 0;

@@ -25,6 +25,7 @@
 
 #include <ggml-backend.h>
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -40,6 +41,9 @@ using namespace llama_steer::bench;
 namespace {
 
 constexpr double ratio_limit = 1.02;
+
+/// Further off than this, the control says that the other ratios tell little.
+constexpr double control_tolerance = 0.01;
 
 struct bench_model {
     std::string name;
@@ -101,7 +105,12 @@ void add_rows(report & all, const std::string & model_name, const workload & wor
     }
     add("baseline", result.baseline_milliseconds, {1, 1, 1});
     for (const side_result & side : result.sides) {
-        add(side.name, side.milliseconds, quantiles_of(side.round_ratios));
+        const quantiles ratio = quantiles_of(side.round_ratios);
+        if (side.role == side_role::control && std::abs(ratio.median - 1) > control_tolerance) {
+            all.notes.push_back(model_name + ", " + work.name +
+                                ": the control is off by more than 1 %. Run it again on a quieter machine");
+        }
+        add(side.name, side.milliseconds, ratio);
         all.rows.back().bytes_captured = side.bytes_captured;
         all.rows.back().bytes_copied = side.bytes_copied / side.steps;
         all.rows.back().graphs_built = side.graphs_built;
@@ -178,6 +187,9 @@ report run(const bench_options & options) {
             add_goals(all, tested, work, rounds.result());
             results.emplace_back(work, rounds.result());
         }
+    }
+    if (results.empty()) {
+        throw error(error_code::INVALID_ARGUMENT, "no workload has '" + options.only + "' in its name");
     }
     add_common_goals(all, results, options.gpu_layers == 0);
     return all;
