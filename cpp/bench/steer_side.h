@@ -4,6 +4,7 @@
 #include "capture/tap.h"
 #include "model/context.h"
 
+#include <cstring>
 #include <memory>
 #include <new>
 #include <numeric>
@@ -87,6 +88,8 @@ private:
         const auto bytes =
             static_cast<size_t>(static_cast<int64_t>(plan.layers.size()) * capacity * width * bytes_of(plan.type));
         memory_.reset(static_cast<char *>(::operator new(bytes, alignment)));
+        // Touched before anything is timed, as the memory of the other sides is.
+        std::memset(memory_.get(), 0, bytes);
         tap_request request;
         request.site = "residual";
         request.layers = plan.layers;
