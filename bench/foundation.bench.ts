@@ -44,7 +44,7 @@ const cases: Record<string, Setup> = {
         return undefined;
     },
     "capture last rows, all layers": (context) => {
-        context.capture({ rows: "last-prompt" });
+        context.capture({ rows: "last-prompt-and-generated" });
         return undefined;
     },
     "steer all sequences, all layers": (_, sequences) => {

@@ -4,8 +4,9 @@
 //   node scripts/check-arrows.mjs [--self-test]
 //
 //   ts -> binding -> cpp -> llama.cpp, and inside cpp: ridge and storage know base alone, capture and steering know ggml
-//   tensors but no models, only graph sees llama.cpp's internals. synthetic, which makes models for tests and benchmarks,
-//   knows base and ggml, and is known by nobody else.
+//   tensors but no models, only graph sees llama.cpp's internals (and benchmarks the functions of its staging header, to
+//   measure them). synthetic, which makes models for tests and benchmarks, knows base and ggml, and is known by nobody
+//   else.
 
 import { readFileSync } from "node:fs";
 import { dirname, extname, join, normalize } from "node:path";
@@ -17,16 +18,19 @@ const nodeHeader =
     /^(napi(-inl)?|node_api(_types)?|js_native_api(_types)?|node|node_buffer|uv|v8)(\/.*)?\.h$|^(uv|v8)\//;
 const publicLlama = /^(llama|llama-cpp)\.h$/;
 const internalLlama = /^(src\/)?(llama-(?!cpp\.h$).*|unicode.*|models\/.*)\.h$|^ggml-(?:.*-)?impl\.h$/;
+/** Functions that llama.cpp exports and has not settled yet: not for us to build on, but what we are measured against. */
+const stagingLlama = /^(src\/)?llama-ext\.h$/;
 const anyGgml = /^(ggml.*|gguf)\.h$/;
 const binding = /(^|\/)binding\//;
 
-/** Rules for C++: `where` the including file lies, `header` what it must not include unless `except` allows it. */
+/** Rules for C++: `where` the including file lies, `header` what it must not include, `except` (where, header) it may. */
 const includeRules = [
     { where: /^cpp\//, header: nodeHeader, why: "cpp/ builds without Node: its headers belong in binding/" },
     { where: /^cpp\//, header: binding, why: "arrows run from binding to cpp, never back" },
     {
         where: /^(?!cpp\/graph\/)/,
         header: internalLlama,
+        except: { where: /^cpp\/bench\//, header: stagingLlama },
         why: "llama.cpp's internal headers are included in cpp/graph only",
     },
     {
@@ -106,8 +110,9 @@ export function violations(path, text) {
 function brokenIncludes(path, text) {
     return matches(text, /^[ \t]*#[ \t]*(?:include|import)[ \t]*["<]([^">]+)[">]/gm).flatMap(({ name, line }) => {
         const header = resolveInclude(path, name);
+        const fits = (rule) => rule.where.test(path) && (rule.header.test(header) || rule.header.test(name));
         return includeRules
-            .filter((rule) => rule.where.test(path) && (rule.header.test(header) || rule.header.test(name)))
+            .filter((rule) => fits(rule) && !(rule.except !== undefined && fits(rule.except)))
             .map((rule) => ({ path, line, name, why: rule.why }));
     });
 }
@@ -172,6 +177,11 @@ const cases = [
     ["cpp/synthetic/model_file.cpp", '#include "ggml-impl.h"', false],
     ["cpp/test/synthetic_test.cpp", '#include "synthetic/model_file.h"', true],
     ["cpp/bench/capture_bench.cpp", '#include "synthetic/presets.h"', true],
+    ["cpp/bench/layer_input_side.h", "#include <llama-ext.h>", true],
+    ["cpp/bench/layer_input_side.h", '#include "llama-context.h"', false],
+    ["cpp/bench/layer_input_side.h", '#include "llama-extra.h"', false],
+    ["cpp/test/reference.h", "#include <llama-ext.h>", false],
+    ["cpp/model/context.cpp", "#include <llama-ext.h>", false],
     ["cpp/model/model.cpp", '#include "synthetic/model_file.h"', false],
     ["binding/model.cpp", '#include "../cpp/synthetic/model_file.h"', false],
     ["ts/refusal/fit.ts", 'import { fitDirection } from "../index.js";', true],

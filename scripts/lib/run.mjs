@@ -20,15 +20,20 @@ export function firstLine(command, args) {
 }
 
 /**
- * Runs a command with its output in `log`. Lines like `[ 42%]` or `[12/90]` are shown as progress.
+ * Runs a command with its output in `log`. Lines like `[ 42%]` or `[12/90]` are shown as progress on
+ * `stream`.
  * @throws BuildError with the end of the output, or its errors where a compiler reported some.
  */
-export async function runLogged(command, args, { log, title, cwd = root, env = process.env, append = false }) {
+export async function runLogged(
+    command,
+    args,
+    { log, title, cwd = root, env = process.env, append = false, stream = process.stdout },
+) {
     mkdirSync(dirname(log), { recursive: true });
     const file = createWriteStream(log, { flags: append ? "a" : "w" });
     file.write(`> ${[command, ...args].join(" ")}\n`);
     const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
-    const progress = new Progress(title);
+    const progress = new Progress(title, stream);
     const kept = [];
     const errors = [];
     const read = (stream) => {
@@ -68,17 +73,16 @@ export async function runLogged(command, args, { log, title, cwd = root, env = p
 
 class Progress {
     #title;
+    #stream;
+    #terminal;
     #shown = -1;
-    #terminal = process.stdout.isTTY === true;
     #started = Date.now();
 
-    constructor(title) {
+    constructor(title, stream) {
         this.#title = title;
-        if (this.#terminal) {
-            process.stdout.write(`${title} ...`);
-        } else {
-            console.log(`${title} ...`);
-        }
+        this.#stream = stream;
+        this.#terminal = stream.isTTY === true;
+        stream.write(this.#terminal ? `${title} ...` : `${title} ...\n`);
     }
 
     feed(line) {
@@ -94,15 +98,13 @@ class Progress {
             return;
         }
         this.#shown = percent - (percent % step);
-        if (this.#terminal) {
-            process.stdout.write(`\r${this.#title} ... ${percent}%`);
-        } else {
-            console.log(`${this.#title} ... ${percent}%`);
-        }
+        this.#stream.write(this.#terminal ? `\r${this.#title} ... ${percent}%` : `${this.#title} ... ${percent}%\n`);
     }
 
     end() {
         const seconds = ((Date.now() - this.#started) / 1000).toFixed(1);
-        console.log(this.#terminal ? `\r${this.#title} ... ${seconds} s   ` : `${this.#title} ... ${seconds} s`);
+        this.#stream.write(
+            this.#terminal ? `\r${this.#title} ... ${seconds} s   \n` : `${this.#title} ... ${seconds} s\n`,
+        );
     }
 }

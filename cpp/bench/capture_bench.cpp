@@ -1,0 +1,213 @@
+// What capturing the residual stream costs a forward pass, against a context of the same model that captures nothing:
+//
+//   capture_bench [--json] [--quick] [--rounds N] [--pairs N] [--seconds N] [--threads N] [--wall]
+//                 [--gpu-layers N] [--model FILE] [--only TEXT]
+//
+// Two models: a shape of 0.5B parameters (24 layers x 1024, Q4_0, random weights, made once and kept in a folder) and
+// the trained test-bed. Prefill of 512 tokens, and decode of one token for each of 1, 8 and 32 sequences. In each, all
+// sides step in turn in one process (see pairing.h): the baseline, ours, a copy under cb_eval and llama.cpp's own
+// extraction of layer inputs. Figures are medians of the ratios to the baseline's step next to it, over rounds with new
+// contexts. Captured bytes, layers x rows x width x 4, are the floor that no side can do without. The rows of all sides
+// are compared with one another in every round.
+//
+// One thread by default: two spin for each other at every operation, and on a shared machine that drowns what is
+// measured. One thread's work is timed by its CPU time, which other processes do not lengthen; --wall, several threads
+// and layers on a device are timed by the wall clock.
+
+#include "base/error.h"
+#include "bench/capture_rounds.h"
+#include "bench/options.h"
+#include "bench/progress.h"
+#include "bench/report.h"
+#include "model/backend.h"
+#include "synthetic/model_file.h"
+#include "synthetic/presets.h"
+
+#include <ggml-backend.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+using namespace llama_steer;
+using namespace llama_steer::bench;
+
+namespace {
+
+constexpr double ratio_limit = 1.02;
+
+/// Further off than this, the control says that the other ratios tell little.
+constexpr double control_tolerance = 0.01;
+
+struct bench_model {
+    std::string name;
+    std::shared_ptr<const model> source;
+    bool has_goals;
+};
+
+/// The 0.5B shape, made where it was not made before: in the folder that LLAMA_STEER_BENCH_CACHE names, or one in the
+/// temporary folder.
+std::string made_model() {
+    const char * const named = std::getenv("LLAMA_STEER_BENCH_CACHE");
+    const std::filesystem::path folder =
+        named != nullptr ? named : std::filesystem::temp_directory_path() / "llama-steer-bench";
+    const std::filesystem::path path = folder / "qwen3-0.5b-q4_0.gguf";
+    if (!std::filesystem::exists(path)) {
+        std::filesystem::create_directories(folder);
+        const std::filesystem::path unfinished = path.string() + ".unfinished";
+        synthetic::write_model(synthetic::preset("0.5b", "qwen3"), unfinished.string());
+        std::filesystem::rename(unfinished, path);
+    }
+    return path.string();
+}
+
+std::vector<bench_model> load_models(const bench_options & options) {
+    const auto load = [&](const std::string & path, const std::string & name, bool has_goals) {
+        model_options how;
+        how.gpu_layers = options.gpu_layers;
+        const std::shared_ptr<const model> source = model::load(path, how);
+        const model_info & info = source->info();
+        if (info.recurrent) {
+            throw error(error_code::MODEL_UNSUPPORTED, path + " is recurrent: its sequences cannot be cut back");
+        }
+        return bench_model{name + " (" + info.architecture + ", " + std::to_string(info.n_layers) + " layers x " +
+                               std::to_string(info.hidden_size) + ")",
+                           source, has_goals};
+    };
+    if (!options.model.empty()) {
+        return {load(options.model, std::filesystem::path(options.model).filename().string(), false)};
+    }
+    return {load(made_model(), "0.5B-like, Q4_0", true),
+            load(LLAMA_STEER_TESTBED "/valdoria-chat.gguf", "test-bed, F16", false)};
+}
+
+void add_rows(report & all, const std::string & model_name, const workload & work, const workload_result & result) {
+    const auto add = [&](const std::string & name, const std::vector<double> & milliseconds, const quantiles & ratio) {
+        report_row row;
+        row.model = model_name;
+        row.workload = work.name;
+        row.side = name;
+        row.milliseconds = quantiles_of(milliseconds).median;
+        row.ratio = ratio;
+        row.tokens_per_second = work.tokens_per_step() / row.milliseconds * 1000;
+        all.rows.push_back(row);
+    };
+    const auto rounds = static_cast<int>(result.sides.front().round_ratios.size());
+    if (rounds < rounds_of_an_interval) {
+        all.notes.push_back(model_name + ", " + work.name +
+                            ": intervals are ranges, of rounds: " + std::to_string(rounds));
+    }
+    add("baseline", result.baseline_milliseconds, {1, 1, 1});
+    for (const side_result & side : result.sides) {
+        const quantiles ratio = quantiles_of(side.round_ratios);
+        if (side.role == side_role::control && std::abs(ratio.median - 1) > control_tolerance) {
+            all.notes.push_back(model_name + ", " + work.name +
+                                ": the control is off by more than 1 %. Run it again on a quieter machine");
+        }
+        add(side.name, side.milliseconds, ratio);
+        all.rows.back().bytes_captured = side.bytes_captured;
+        all.rows.back().bytes_copied = side.bytes_copied / side.steps;
+        all.rows.back().graphs_built = side.graphs_built;
+    }
+}
+
+void add_goals(report & all, const bench_model & tested, const workload & work, const workload_result & result) {
+    const std::string where = tested.name + ", " + work.name;
+    for (const side_result & side : result.sides) {
+        if (side.role == side_role::in_place && tested.has_goals) {
+            all.goals.push_back({where + ": time over baseline", quantiles_of(side.round_ratios).median, ratio_limit});
+        }
+    }
+}
+
+/// Goals over all workloads. On a device the rows have to leave it, and other kernels round otherwise.
+void add_common_goals(report & all, const std::vector<std::pair<workload, workload_result>> & results, bool on_host) {
+    double copied = 0;
+    double built = 0;
+    double difference = 0;
+    for (const auto & [work, result] : results) {
+        for (const side_result & side : result.sides) {
+            copied += side.role == side_role::in_place ? static_cast<double>(side.bytes_copied) : 0;
+            built += side.role == side_role::in_place && work.generates() ? static_cast<double>(side.graphs_built) : 0;
+            difference = std::max(difference, side.difference);
+        }
+    }
+    all.goals.push_back({"graphs built in timed decode steps, ours, all layers x all rows", built, 0});
+    if (on_host) {
+        all.goals.push_back({"bytes copied, ours, all layers x all rows", copied, 0});
+        all.goals.push_back({"largest difference between the rows of two sides", difference, 0});
+    } else {
+        char text[96];
+        std::snprintf(text, sizeof text,
+                      "Largest difference between the rows of two sides: %.3g of the largest element", difference);
+        all.notes.emplace_back(text);
+    }
+}
+
+report start_report(const bench_options & options) {
+    report all;
+    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+        ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        all.machine.emplace_back(ggml_backend_dev_name(device), ggml_backend_dev_description(device));
+    }
+    all.machine.emplace_back("cores", std::to_string(std::thread::hardware_concurrency()));
+    all.machine.emplace_back("threads", std::to_string(options.threads));
+    all.machine.emplace_back("gpu layers", std::to_string(options.gpu_layers));
+    all.machine.emplace_back("clock", options.clock() == step_clock::thread ? "CPU time of the thread" : "wall");
+    all.versions.emplace_back("llama.cpp", LLAMA_STEER_LLAMA_COMMIT);
+    return all;
+}
+
+report run(const bench_options & options) {
+    progress shown;
+    shown.say("loading models");
+    report all = start_report(options);
+    std::vector<std::pair<workload, workload_result>> results;
+    for (const bench_model & tested : load_models(options)) {
+        const bool layer_inputs = layer_input_side::is_offered(tested.source);
+        if (!layer_inputs) {
+            all.notes.push_back(tested.name + ": layer inputs are not offered by this architecture");
+        }
+        for (const workload & work : capture_workloads()) {
+            if (work.name.find(options.only) == std::string::npos) {
+                continue;
+            }
+            capture_rounds rounds(tested.source, work, options, layer_inputs);
+            rounds.run([&](int round) {
+                shown.say(tested.name + ", " + work.name + ": round " + std::to_string(round + 1) + " of at most " +
+                          std::to_string(options.rounds));
+            });
+            add_rows(all, tested.name, work, rounds.result());
+            add_goals(all, tested, work, rounds.result());
+            results.emplace_back(work, rounds.result());
+        }
+    }
+    if (results.empty()) {
+        throw error(error_code::INVALID_ARGUMENT, "no workload has '" + options.only + "' in its name");
+    }
+    add_common_goals(all, results, options.gpu_layers == 0);
+    return all;
+}
+
+}  // namespace
+
+int main(int argc, char ** argv) {
+    try {
+        const bench_options options = parse_options(argc, argv);
+        init_backend("");
+        const report all = run(options);
+        options.json ? print_json(all) : print_tables(all);
+        return 0;
+    } catch (const error & failure) {
+        std::fprintf(stderr, "%s: %s\n", error_code_name(failure.code()), failure.what());
+    } catch (const std::exception & failure) {
+        std::fprintf(stderr, "%s\n", failure.what());
+    }
+    return 1;
+}
