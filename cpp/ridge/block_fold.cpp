@@ -54,10 +54,12 @@ void moments_accumulator::fold(const fold_rows & rows, const abort_check & abort
     work.commit();
 }
 
-block_fold::block_fold(moments_accumulator & target, const fold_rows & rows, const abort_check & aborted)
+block_fold::block_fold(moments_accumulator & target, const fold_rows & rows, const abort_check & aborted,
+                       bool disposable)
     : target_(target),
       input_(rows),
       aborted_(aborted),
+      disposable_(disposable),
       sorted_(
           group_rows(checked_rows(target.shape_, rows), target.shape_.groups, rows.groups, rows.group, rows.weights)),
       width_(target.shape_.width),
@@ -191,6 +193,7 @@ void block_fold::commit() {
         for_each_layer(input_.layers.size(), workers_,
                        [&](std::size_t layer, std::size_t worker) { commit_in_place(layer, scratch_[worker]); });
     } catch (...) {
+        if (disposable_) throw;
         target_.lost_ = true;
         target_.check_usable();
     }
@@ -207,7 +210,8 @@ void block_fold::commit_in_place(std::size_t layer, scratch & own) {
         const double factor = std::sqrt(before.weight * share);
         for (std::size_t j = 0; j < width_; j++) shift[j] = factor * (mean[j] - old_mean[j]);
         const packed_lower second{target_.second_of(layer, rows.group), width_};
-        sum_full(input_.layers[layer], rows, own, mean, before.count > 0 ? shift : nullptr, second, {});
+        sum_full(input_.layers[layer], rows, own, mean, before.count > 0 ? shift : nullptr, second,
+                 disposable_ ? aborted_ : abort_check());
         target_.join(layer, rows.group, rows.sums, mean, nullptr, shift);
     }
 }

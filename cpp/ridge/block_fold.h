@@ -14,7 +14,9 @@ namespace llama_steer::ridge {
 class block_fold {
 public:
     /// Checks shapes, groups and weights. The arguments must outlive this.
-    block_fold(moments_accumulator & target, const fold_rows & rows, const abort_check & aborted);
+    /// @param disposable the target is thrown away where this fails, so that `commit` may be aborted too
+    block_fold(moments_accumulator & target, const fold_rows & rows, const abort_check & aborted,
+               bool disposable = false);
 
     /// Whether no row counts.
     bool empty() const { return sorted_.parts.empty(); }
@@ -47,6 +49,7 @@ private:
     moments_accumulator & target_;
     const fold_rows & input_;
     const abort_check & aborted_;
+    const bool disposable_;
     const grouped_rows sorted_;
     const std::size_t width_, workers_;
     const bool beside_;  ///< M2 is summed up beside the accumulator

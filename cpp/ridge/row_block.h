@@ -14,6 +14,7 @@ struct row_block {
     const void * data = nullptr;  ///< const float * or const std::uint16_t *, aligned for it
     element_type type = element_type::f32;
     std::size_t rows = 0, cols = 0, row_stride = 0;
+    std::size_t number = 0;  ///< what messages call the first row
 };
 
 /// An element in float64, exactly.
