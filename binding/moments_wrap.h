@@ -6,6 +6,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <vector>
 
 namespace llama_steer {
 
@@ -32,6 +33,7 @@ public:
 private:
     Napi::Value shape(const Napi::CallbackInfo & info);
     Napi::Value add(const Napi::CallbackInfo & info);
+    Napi::Value add_file(const Napi::CallbackInfo & info);
     Napi::Value sums(const Napi::CallbackInfo & info);
     Napi::Value mean(const Napi::CallbackInfo & info);
     Napi::Value variance(const Napi::CallbackInfo & info);
@@ -46,6 +48,8 @@ private:
     /// The same where nothing works on it; throws INVALID_ARGUMENT.
     ridge::moments_accumulator & idle() const;
     void release(Napi::Env env);
+    /// Queues a job and returns its task; `kept` stays alive until it has settled.
+    Napi::Value push(Napi::Env env, const std::vector<Napi::Value> & kept, background_queue::work job);
 
     std::shared_ptr<ridge::moments_accumulator> accumulator_;
     std::shared_ptr<background_queue> queue_;
