@@ -28,6 +28,7 @@ private:
     /// What one thread needs beside its results.
     struct scratch {
         std::vector<double> shift;  ///< [width]
+        std::vector<float> halves;  ///< [width]: a row of float16 as float32
         std::optional<row_chunks> chunks;
     };
     using part = grouped_rows::part;
@@ -39,7 +40,8 @@ private:
 
     void prepare_layer(std::size_t layer, scratch & own);
     void sum_mean(const row_block & block, const part & rows, scratch & own, double * mean) const;
-    void sum_diagonal(const row_block & block, const part & rows, const double * mean, double * second) const;
+    void sum_diagonal(const row_block & block, const part & rows, scratch & own, const double * mean,
+                      double * second) const;
     /// `extra`: one more row [width] to be summed, or null. `aborted` empty: not to be stopped.
     void sum_full(const row_block & block, const part & rows, scratch & own, const double * mean, const double * extra,
                   packed_lower second, const abort_check & aborted) const;

@@ -108,9 +108,10 @@ public:
     /// rows that count. `check` sees the rows of a piece that count just before the piece is summed up, no others.
     ///
     /// All or nothing too: groups and weights are checked at first, and more than one piece is folded into another
-    /// accumulator, which is then merged into this one in a single pass over both that does not fail. That is as much
-    /// memory again as this one has for the groups that get rows, asked for before any row is looked at. `aborted` is
-    /// asked every few hundred rows until that pass. A single piece is folded as above.
+    /// accumulator, which is then merged into this one in a single pass over both that does not fail, or takes its
+    /// place if this one is empty. That is as much memory again as this one has for the groups that get rows, asked for
+    /// before any row is looked at; where this one is empty it has none yet on systems that hand out pages on first
+    /// use. `aborted` is asked every few hundred rows until that pass. A single piece is folded as above.
     ///
     /// Errors as above, with rows by their `row_block::number`.
     void fold(const segmented_rows & rows, const row_check & check, const abort_check & aborted = {});

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace llama_steer::ridge {
 
@@ -107,7 +108,12 @@ void moments_accumulator::fold(const segmented_rows & rows, const row_check & ch
         work.commit();
     }
     stop_if(aborted);
-    merge(sum);
+    if (std::all_of(sums_.begin(), sums_.end(), [](const weight_sums & each) { return each.count == 0; })) {
+        std::swap(sums_, sum.sums_);
+        std::swap(memory_, sum.memory_);
+    } else {
+        merge(sum);
+    }
 }
 
 }  // namespace llama_steer::ridge
