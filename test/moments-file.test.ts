@@ -1,12 +1,19 @@
 import { closeSync, openSync, readFileSync, readSync, truncateSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
-import { type AddFileMomentsOptions, CaptureFile, CaptureFileWriter, MomentsAccumulator } from "llama-steer";
+import {
+    type AddFileMomentsOptions,
+    CaptureFile,
+    CaptureFileWriter,
+    MomentsAccumulator,
+    SteerError,
+} from "llama-steer";
 import { type CapturedRows, captured } from "./support/captured-rows.js";
-import { expectCode } from "./support/expect-code.js";
+import { expectCode, failureOf } from "./support/expect-code.js";
 import { maxDifference, randomNumbers } from "./support/numbers.js";
 import { runScript } from "./support/run-script.js";
 import { TemporaryFolder } from "./support/temporary-folder.js";
+import { wrongValues } from "./support/wrong-values.js";
 
 const width = 128;
 const layers = [1, 3];
@@ -288,6 +295,13 @@ test("what does not fit is refused, and nothing of it is added", async (t) => {
     await expectCode(t, "WIDTH_MISMATCH", add({ weights, to: 59 }), /60 values for 59 rows/);
     for (const range of [{ from: -1 }, { to: 61 }, { from: 5, to: 4 }, { from: 0.5 }, { to: Number.NaN }]) {
         await expectCode(t, "INVALID_ARGUMENT", add(range), /from and to/);
+    }
+    const rightSomewhere = (value: unknown): boolean =>
+        typeof value === "number" || ArrayBuffer.isView(value) || value instanceof AbortSignal;
+    for (const option of ["from", "to", "groups", "weights", "signal"]) {
+        for (const [name, wrong] of wrongValues(rightSomewhere)) {
+            t.true((await failureOf(add({ [option]: wrong }))) instanceof SteerError, `${option}: ${name}`);
+        }
     }
     const mixed = { from: 0 } as object;
     await expectCode(t, "INVALID_ARGUMENT", () => moments.add(activations, mixed), /capture files/);
