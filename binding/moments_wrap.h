@@ -11,7 +11,8 @@
 namespace llama_steer {
 
 /// `NativeMoments`: a moments accumulator and the queue of what is added to it. Made by the functions below only.
-/// Layers are counted as in shape().layers. All methods but add and dispose throw while something is being added.
+/// Layers are counted as in shape().layers. All methods but add, addFile and dispose throw while something is being
+/// added.
 class moments_wrap : public Napi::ObjectWrap<moments_wrap> {
 public:
     static constexpr const char * class_name = "a MomentsAccumulator";

@@ -238,19 +238,15 @@ test("additions from memory and from a file keep their order without await", asy
     const { activations, file, groups, weights } = await written(150, 1);
     const [together, inTurn] = [new MomentsAccumulator(two), new MomentsAccumulator(two)];
     const order: number[] = [];
+    const classes = { groups, weights };
     const sources = [activations, file, file, activations];
-    const work = sources.map((source, i) =>
-        (source === file ? together.add(file, { groups, weights }) : together.add(activations)).then(() =>
-            order.push(i),
-        ),
-    );
+    const work = sources.map((source, i) => together.add(source, classes).then(() => order.push(i)));
     await expectCode(t, "INVALID_ARGUMENT", () => together.count(1), /await/);
     await Promise.all(work);
     t.deepEqual(order, [0, 1, 2, 3]);
-    await inTurn.add(activations);
-    await inTurn.add(file, { groups, weights });
-    await inTurn.add(file, { groups, weights });
-    await inTurn.add(activations);
+    for (const source of sources) {
+        await inTurn.add(source, classes);
+    }
     t.true(same(together.toBytes(), inTurn.toBytes()));
 });
 

@@ -114,6 +114,8 @@ export class MomentsAccumulator {
      * called by their number in the file
      */
     async add(file: CaptureFile, options?: AddFileMomentsOptions): Promise<void>;
+    /** Adds the rows of either. */
+    async add(source: Activations | CaptureFile, options?: AddMomentsOptions): Promise<void>;
     async add(source: Activations | CaptureFile, options: AddFileMomentsOptions = {}): Promise<void> {
         emitNotice(await startAdding(this.#native, source, this, options));
     }
