@@ -108,7 +108,7 @@ export class MomentsAccumulator {
      * disposed of meanwhile; what it has open stays so until the promise settles.
      *
      * All or nothing, as above. More than a piece of 32 MB or 512 rows takes as much memory again as the accumulator has
-     * for the groups that get rows. An abort is heard until everything is summed up.
+     * for the groups that get rows; then an abort is heard until everything is summed up.
      *
      * @throws SteerError DATA_DAMAGED (the message names shard, layer and row), FILE_UNREADABLE, and as above; rows are
      * called by their number in the file
