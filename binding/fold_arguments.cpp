@@ -1,6 +1,7 @@
 #include "fold_arguments.h"
 
 #include "arguments.h"
+#include "capture_reader_wrap.h"
 #include "errors.h"
 
 #include <cstdint>
@@ -64,21 +65,20 @@ void take_rows(fold_job & job, const Napi::Value & data, const Napi::Object & op
     }
 }
 
-void take_groups(fold_job & job, const Napi::Value & value, size_t rows) {
+void take_groups(row_classes & classes, const Napi::Value & value, size_t rows, size_t group_count) {
     if (value.IsNumber()) {
-        const auto last = static_cast<int64_t>(job.target->shape().groups) - 1;
-        job.rows.group = static_cast<int32_t>(integer_argument(value, "groups", 0, last));
+        const auto last = static_cast<int64_t>(group_count) - 1;
+        classes.group = static_cast<int32_t>(integer_argument(value, "groups", 0, last));
         return;
     }
     const array_memory memory =
         array_argument(value, "groups", "the number of a group or an Int32Array", {napi_int32_array});
     check_count(memory.length, rows, "groups");
     const auto * begin = static_cast<const int32_t *>(memory.data);
-    job.groups.assign(begin, begin + memory.length);
-    job.rows.groups = job.groups.data();
+    classes.groups.assign(begin, begin + memory.length);
 }
 
-void take_weights(fold_job & job, const Napi::Value & value, size_t rows) {
+void take_weights(row_classes & classes, const Napi::Value & value, size_t rows) {
     if (value.IsUndefined()) {
         return;
     }
@@ -87,12 +87,18 @@ void take_weights(fold_job & job, const Napi::Value & value, size_t rows) {
     check_count(memory.length, rows, "weights");
     if (memory.type == napi_float32_array) {
         const auto * begin = static_cast<const float *>(memory.data);
-        job.weights.assign(begin, begin + memory.length);
+        classes.weights.assign(begin, begin + memory.length);
     } else {
         const auto * begin = static_cast<const double *>(memory.data);
-        job.weights.assign(begin, begin + memory.length);
+        classes.weights.assign(begin, begin + memory.length);
     }
-    job.rows.weights = job.weights.data();
+}
+
+row_classes classes_of(const Napi::Object & options, size_t rows, size_t group_count) {
+    row_classes classes;
+    take_groups(classes, options.Get("groups"), rows, group_count);
+    take_weights(classes, options.Get("weights"), rows);
+    return classes;
 }
 
 }  // namespace
@@ -103,8 +109,30 @@ std::shared_ptr<const fold_job> fold_job_of(const std::shared_ptr<ridge::moments
     job->target = target;
     const auto rows = static_cast<size_t>(integer_argument(options.Get("rows"), "rows", 0, INT32_MAX));
     take_rows(*job, data, options, rows);
-    take_groups(*job, options.Get("groups"), rows);
-    take_weights(*job, options.Get("weights"), rows);
+    job->classes = classes_of(options, rows, target->shape().groups);
+    job->classes.give(job->rows);
+    return job;
+}
+
+std::shared_ptr<const file_fold_job> file_fold_job_of(const std::shared_ptr<ridge::moments_accumulator> & target,
+                                                      const Napi::Value & reader, const Napi::Object & options) {
+    auto job = std::make_shared<file_fold_job>();
+    job->target = target;
+    job->reader = unwrap_argument<capture_reader_wrap>(reader, "the capture file")->get();
+    const auto rows = static_cast<int64_t>(job->reader->rows());
+    job->from = static_cast<uint64_t>(integer_argument(options.Get("from"), "from", 0, rows));
+    const int64_t left = rows - static_cast<int64_t>(job->from);
+    job->count = static_cast<uint64_t>(integer_argument(options.Get("count"), "count", 0, left));
+    for (const int32_t slot : int32_array_argument(options.Get("slots"), "slots")) {
+        if (slot < 0 || static_cast<size_t>(slot) >= job->reader->description().layers.size()) {
+            throw_invalid("slots do not fit the file");
+        }
+        job->slots.push_back(static_cast<size_t>(slot));
+    }
+    if (job->slots.size() != target->shape().layers.size()) {
+        throw_invalid("slots do not fit the moments");
+    }
+    job->classes = classes_of(options, static_cast<size_t>(job->count), target->shape().groups);
     return job;
 }
 

@@ -16,4 +16,10 @@ namespace llama_steer {
 std::shared_ptr<const fold_job> fold_job_of(const std::shared_ptr<ridge::moments_accumulator> & target,
                                             const Napi::Value & data, const Napi::Object & options);
 
+/// The job that `NativeMoments.addFile(reader, options)` asks for: rows [from, from + count) of the file, slots[i] of
+/// its layers for the accumulator's layer i. `groups` and `weights`, with one entry for each of these rows, are copied.
+/// Throws INVALID_ARGUMENT, WIDTH_MISMATCH, BUFFER_DETACHED, DISPOSED; groups and weights are checked by the job.
+std::shared_ptr<const file_fold_job> file_fold_job_of(const std::shared_ptr<ridge::moments_accumulator> & target,
+                                                      const Napi::Value & reader, const Napi::Object & options);
+
 }  // namespace llama_steer

@@ -63,6 +63,7 @@ Napi::Function moments_wrap::define(Napi::Env env) {
                        {
                            InstanceMethod<&moments_wrap::shape>("shape"),
                            InstanceMethod<&moments_wrap::add>("add"),
+                           InstanceMethod<&moments_wrap::add_file>("addFile"),
                            InstanceMethod<&moments_wrap::sums>("sums"),
                            InstanceMethod<&moments_wrap::mean>("mean"),
                            InstanceMethod<&moments_wrap::variance>("variance"),
@@ -143,16 +144,27 @@ Napi::Value moments_wrap::shape(const Napi::CallbackInfo & info) {
     });
 }
 
+Napi::Value moments_wrap::push(Napi::Env env, const std::vector<Napi::Value> & kept, background_queue::work job) {
+    const dispatcher::ticket id = instance::of(env).events.begin(env, kept);
+    const Napi::Object task = make_task(env, id, [queue = queue_, env, id] { queue->cancel(env, id); });
+    queue_->push(env, id, std::move(job),
+                 [](Napi::Env current) -> Napi::Value { return Napi::String::New(current, ridge::take_notice()); });
+    return task;
+}
+
 Napi::Value moments_wrap::add(const Napi::CallbackInfo & info) {
-    const Napi::Env env = info.Env();
-    return guarded(env, [&]() -> Napi::Value {
+    return guarded(info.Env(), [&]() -> Napi::Value {
         const auto job = fold_job_of(get(), info[0], object_argument(info[1], "options"));
-        const dispatcher::ticket id = instance::of(env).events.begin(env, {info.This(), info[0]});
-        const Napi::Object task = make_task(env, id, [queue = queue_, env, id] { queue->cancel(env, id); });
-        queue_->push(
-            env, id, [job](const std::atomic<bool> & cancelled) { (*job)([&cancelled] { return cancelled.load(); }); },
-            [](Napi::Env current) -> Napi::Value { return Napi::String::New(current, ridge::take_notice()); });
-        return task;
+        return push(info.Env(), {info.This(), info[0]},
+                    [job](const std::atomic<bool> & cancelled) { (*job)([&cancelled] { return cancelled.load(); }); });
+    });
+}
+
+Napi::Value moments_wrap::add_file(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        const auto job = file_fold_job_of(get(), info[0], object_argument(info[1], "options"));
+        return push(info.Env(), {info.This()},
+                    [job](const std::atomic<bool> & cancelled) { (*job)([&cancelled] { return cancelled.load(); }); });
     });
 }
 

@@ -6,11 +6,13 @@
 #include <napi.h>
 
 #include <memory>
+#include <vector>
 
 namespace llama_steer {
 
 /// `NativeMoments`: a moments accumulator and the queue of what is added to it. Made by the functions below only.
-/// Layers are counted as in shape().layers. All methods but add and dispose throw while something is being added.
+/// Layers are counted as in shape().layers. All methods but add, addFile and dispose throw while something is being
+/// added.
 class moments_wrap : public Napi::ObjectWrap<moments_wrap> {
 public:
     static constexpr const char * class_name = "a MomentsAccumulator";
@@ -32,6 +34,7 @@ public:
 private:
     Napi::Value shape(const Napi::CallbackInfo & info);
     Napi::Value add(const Napi::CallbackInfo & info);
+    Napi::Value add_file(const Napi::CallbackInfo & info);
     Napi::Value sums(const Napi::CallbackInfo & info);
     Napi::Value mean(const Napi::CallbackInfo & info);
     Napi::Value variance(const Napi::CallbackInfo & info);
@@ -46,6 +49,8 @@ private:
     /// The same where nothing works on it; throws INVALID_ARGUMENT.
     ridge::moments_accumulator & idle() const;
     void release(Napi::Env env);
+    /// Queues a job and returns its task; `kept` stays alive until it has settled.
+    Napi::Value push(Napi::Env env, const std::vector<Napi::Value> & kept, background_queue::work job);
 
     std::shared_ptr<ridge::moments_accumulator> accumulator_;
     std::shared_ptr<background_queue> queue_;

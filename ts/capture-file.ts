@@ -73,6 +73,11 @@ export class CaptureFile {
         return new CaptureFile(await runTask(() => native.openCaptureReader(directory, recover)));
     }
 
+    /** @internal The file, for native consumers. */
+    static nativeOf(file: CaptureFile): NativeCaptureReader {
+        return file.#native;
+    }
+
     private constructor(reader: NativeCaptureReader) {
         const { site, layers, width, type, rows, complete, metadata } = reader.describe();
         this.#native = reader;
@@ -145,7 +150,8 @@ function* pairs(list: readonly string[]): Generator<[string, string]> {
     }
 }
 
-function checkRange(from: unknown, to: unknown, rows: number): void {
+/** @internal Checks that from and to say which rows of a file. */
+export function checkRange(from: unknown, to: unknown, rows: number): void {
     const whole = Number.isInteger(from) && Number.isInteger(to);
     if (!whole || (from as number) < 0 || (to as number) < (from as number) || (to as number) > rows) {
         throw new SteerError(

@@ -29,12 +29,8 @@ export { type GeneratedToken, Generation, type GenerationOptions, type Generatio
 export type { LayerRange, LayerSelection } from "./layers.js";
 export { type LoadModelOptions, loadModel } from "./load-model.js";
 export { Model, type ModelInfo } from "./model.js";
-export {
-    type AddMomentsOptions,
-    MomentsAccumulator,
-    type MomentsOptions,
-    type NormalizationOptions,
-} from "./moments-accumulator.js";
+export { MomentsAccumulator, type MomentsOptions, type NormalizationOptions } from "./moments-accumulator.js";
+export type { AddFileMomentsOptions, AddMomentsOptions } from "./moments-source.js";
 export { Sequence } from "./sequence.js";
 export { publicSites, type Site, type Sites } from "./site.js";
 export { SteerError, type SteerErrorCode } from "./steer-error.js";

@@ -1,10 +1,10 @@
-import { Activations } from "./activations.js";
+import type { Activations } from "./activations.js";
+import type { CaptureFile } from "./capture-file.js";
 import { checkBoolean, checkLayer, checkObject, checkOneOf, describe } from "./check.js";
 import { emitNotice } from "./emit-notice.js";
 import { selectLayers } from "./layers.js";
+import { type AddFileMomentsOptions, type AddMomentsOptions, startAdding } from "./moments-source.js";
 import { type NativeMoments, type NativeMomentsOptions, native } from "./native.js";
-import { holdRows } from "./row-readers.js";
-import { runTask } from "./run-task.js";
 import { SteerError } from "./steer-error.js";
 
 const secondMoments = ["none", "diagonal", "full"] as const;
@@ -18,14 +18,6 @@ export interface MomentsOptions {
     groups?: number;
     /** Whether to keep covariances (`"full"`, default: 4·width·(width + 256) bytes), variances only, or means only. */
     secondMoment?: (typeof secondMoments)[number];
-}
-
-export interface AddMomentsOptions {
-    /** The group of each row, -1 to leave a row out; or one group for all. Default 0. */
-    groups?: Int32Array | number;
-    /** The weight of each row: 0, or from 1e-100 to 1e100. Default 1. */
-    weights?: Float32Array | Float64Array;
-    signal?: AbortSignal;
 }
 
 export interface NormalizationOptions {
@@ -98,10 +90,10 @@ export class MomentsAccumulator {
     }
 
     /**
-     * Adds rows, on a thread of its own; several calls are done one after the other, in call order. Layers of
-     * `activations` beyond this accumulator's are ignored. Shared memory, as captures have by default, is read where it
-     * is, and must not change before the promise settles: the next evaluation of a live {@link Capture} waits for that.
-     * Rows on an ArrayBuffer are copied, as are `groups` and `weights`.
+     * Adds rows, on a thread of its own; several calls are done one after the other, in call order. Layers beyond this
+     * accumulator's are ignored. Shared memory, as captures have by default, is read where it is, and must not change
+     * before the promise settles: the next evaluation of a live {@link Capture} waits for that. Rows on an ArrayBuffer
+     * are copied, as are `groups` and `weights`.
      *
      * All or nothing: after a rejection the accumulator is bit for bit what it was. An abort is heard until the sums of
      * these rows are known, or, for few rows of great width, until all were checked (see `docs/moments.md`).
@@ -109,30 +101,23 @@ export class MomentsAccumulator {
      * @throws SteerError LAYER_OUT_OF_RANGE, WIDTH_MISMATCH, INVALID_ARGUMENT (layers with different numbers of rows; a
      * group or weight out of range), NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED, BUFFER_DETACHED
      */
-    async add(activations: Activations, options: AddMomentsOptions = {}): Promise<void> {
-        checkObject(options, "options");
-        if (!(activations instanceof Activations)) {
-            throw new SteerError("INVALID_ARGUMENT", `activations must be Activations, not ${describe(activations)}`);
-        }
-        if (activations.width !== this.width) {
-            throw new SteerError(
-                "WIDTH_MISMATCH",
-                `rows of width ${describe(activations.width)} do not fit moments of width ${this.width}`,
-            );
-        }
-        const { groups = 0, weights, signal } = options;
-        const settings = {
-            slots: Int32Array.from(selectLayers(this.layers, activations.layers), (layer) =>
-                activations.layers.indexOf(layer),
-            ),
-            capacity: activations.capacity,
-            rows: commonRowCount(activations, this.layers),
-            groups,
-            weights,
-        };
-        const adding = runTask(() => this.#native.add(activations.data, settings), signal);
-        holdRows(activations, adding);
-        emitNotice(await adding);
+    async add(activations: Activations, options?: AddMomentsOptions): Promise<void>;
+    /**
+     * Adds rows of a file from the disk, however large it is: they are read where the system maps them, pass neither
+     * through JavaScript nor through a copy, and each is checked against its checksum before it counts. `file` may be
+     * disposed of meanwhile; what it has open stays so until the promise settles.
+     *
+     * All or nothing, as above. More than a piece of 32 MB or 512 rows takes as much memory again as the accumulator has
+     * for the groups that get rows; then an abort is heard until everything is summed up.
+     *
+     * @throws SteerError DATA_DAMAGED (the message names shard, layer and row), FILE_UNREADABLE, and as above; rows are
+     * called by their number in the file
+     */
+    async add(file: CaptureFile, options?: AddFileMomentsOptions): Promise<void>;
+    /** Adds the rows of either. */
+    async add(source: Activations | CaptureFile, options?: AddMomentsOptions): Promise<void>;
+    async add(source: Activations | CaptureFile, options: AddFileMomentsOptions = {}): Promise<void> {
+        emitNotice(await startAdding(this.#native, source, this, options));
     }
 
     /** Rows of positive weight added to a group. @throws SteerError LAYER_OUT_OF_RANGE, INVALID_ARGUMENT */
@@ -228,18 +213,6 @@ function nativeOptions(options: MomentsOptions): NativeMomentsOptions {
     }
     checkOneOf(secondMoment, secondMoments, "secondMoment");
     return { layers: Int32Array.from(layers), width, groups, secondMoment: secondMoments.indexOf(secondMoment) };
-}
-
-function commonRowCount(activations: Activations, layers: readonly number[]): number {
-    const counts = new Set(layers.map((layer) => activations.rowCount(layer)));
-    if (counts.size !== 1) {
-        throw new SteerError(
-            "INVALID_ARGUMENT",
-            `layers hold different numbers of rows (${[...counts].join(" and ")}): capture chosen rows, or keep moments ` +
-                "of the last layer by themselves",
-        );
-    }
-    return [...counts][0] as number;
 }
 
 function unbiasedOf(options: NormalizationOptions): boolean {

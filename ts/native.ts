@@ -192,6 +192,17 @@ export interface NativeMoments {
             weights: Float32Array | Float64Array | undefined;
         },
     ): NativeTask<string>;
+    /** The same of rows of a capture file, which stays open meanwhile. */
+    addFile(
+        reader: NativeCaptureReader,
+        options: {
+            slots: Int32Array;
+            from: number;
+            count: number;
+            groups: Int32Array | number;
+            weights: Float32Array | Float64Array | undefined;
+        },
+    ): NativeTask<string>;
     sums(layer: number, group: number): { count: number; weight: number; effective: number };
     mean(layer: number, group: number, into: Float64Array): Float64Array;
     variance(layer: number, group: number, into: Float64Array, unbiased: boolean): Float64Array;

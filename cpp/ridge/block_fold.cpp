@@ -54,10 +54,12 @@ void moments_accumulator::fold(const fold_rows & rows, const abort_check & abort
     work.commit();
 }
 
-block_fold::block_fold(moments_accumulator & target, const fold_rows & rows, const abort_check & aborted)
+block_fold::block_fold(moments_accumulator & target, const fold_rows & rows, const abort_check & aborted,
+                       bool disposable)
     : target_(target),
       input_(rows),
       aborted_(aborted),
+      disposable_(disposable),
       sorted_(
           group_rows(checked_rows(target.shape_, rows), target.shape_.groups, rows.groups, rows.group, rows.weights)),
       width_(target.shape_.width),
@@ -83,6 +85,7 @@ void block_fold::take_memory() {
         scratch_.resize(workers_);
         for (scratch & own : scratch_) {
             own.shift.resize(width_);
+            own.halves.resize(width_);
             if (target_.shape_.second == second_moment::full) own.chunks.emplace(most + 1, width_);
         }
     } catch (const std::bad_alloc &) {
@@ -121,7 +124,7 @@ void block_fold::prepare_layer(std::size_t layer, scratch & own) {
         stop_if(aborted_);
         sum_mean(block, rows, own, mean_of(layer, p));
         if (target_.shape_.second == second_moment::diagonal) {
-            sum_diagonal(block, rows, mean_of(layer, p), second_of(layer, p));
+            sum_diagonal(block, rows, own, mean_of(layer, p), second_of(layer, p));
         } else if (target_.shape_.second == second_moment::full && beside_) {
             sum_full(block, rows, own, mean_of(layer, p), nullptr, {second_of(layer, p), width_}, aborted_);
         }
@@ -131,30 +134,27 @@ void block_fold::prepare_layer(std::size_t layer, scratch & own) {
 void block_fold::sum_mean(const row_block & block, const part & rows, scratch & own, double * mean) const {
     double * origin = own.shift.data();
     check_row(block, sorted_.rows[rows.first]);
-    visit_row(block, sorted_.rows[rows.first], [&](const auto * from) {
-        for (std::size_t j = 0; j < width_; j++) origin[j] = to_double(from[j]);
-    });
+    std::copy_n(floats_of(block, sorted_.rows[rows.first], own.halves.data()), width_, origin);
     for (std::size_t i = 1; i < rows.sums.count; i++) {
         if (i % rows_between_checks == 0) stop_if(aborted_);
         check_row(block, sorted_.rows[rows.first + i]);
         const double weight = sorted_.weights[rows.first + i];
-        visit_row(block, sorted_.rows[rows.first + i], [&](const auto * from) {
-            for (std::size_t j = 0; j < width_; j++) mean[j] += weight * (to_double(from[j]) - origin[j]);
-        });
+        const float * from = floats_of(block, sorted_.rows[rows.first + i], own.halves.data());
+        for (std::size_t j = 0; j < width_; j++) mean[j] += weight * (double(from[j]) - origin[j]);
     }
     for (std::size_t j = 0; j < width_; j++) mean[j] = origin[j] + mean[j] / rows.sums.weight;
 }
 
-void block_fold::sum_diagonal(const row_block & block, const part & rows, const double * mean, double * second) const {
+void block_fold::sum_diagonal(const row_block & block, const part & rows, scratch & own, const double * mean,
+                              double * second) const {
     for (std::size_t i = 0; i < rows.sums.count; i++) {
         if (i > 0 && i % rows_between_checks == 0) stop_if(aborted_);
         const double weight = sorted_.weights[rows.first + i];
-        visit_row(block, sorted_.rows[rows.first + i], [&](const auto * from) {
-            for (std::size_t j = 0; j < width_; j++) {
-                const double off = to_double(from[j]) - mean[j];
-                second[j] += weight * off * off;
-            }
-        });
+        const float * from = floats_of(block, sorted_.rows[rows.first + i], own.halves.data());
+        for (std::size_t j = 0; j < width_; j++) {
+            const double off = double(from[j]) - mean[j];
+            second[j] += weight * off * off;
+        }
     }
 }
 
@@ -167,9 +167,8 @@ void block_fold::sum_full(const row_block & block, const part & rows, scratch & 
             return;
         }
         const double factor = std::sqrt(sorted_.weights[rows.first + i]);
-        visit_row(block, sorted_.rows[rows.first + i], [&](const auto * from) {
-            for (std::size_t j = 0; j < width_; j++) out[j] = factor * (to_double(from[j]) - mean[j]);
-        });
+        const float * from = floats_of(block, sorted_.rows[rows.first + i], own.halves.data());
+        for (std::size_t j = 0; j < width_; j++) out[j] = factor * (double(from[j]) - mean[j]);
     };
     own.chunks->each(count + (extra ? 1 : 0), write_row, [&](const_matrix_f64 chunk) {
         stop_if(aborted);
@@ -191,6 +190,7 @@ void block_fold::commit() {
         for_each_layer(input_.layers.size(), workers_,
                        [&](std::size_t layer, std::size_t worker) { commit_in_place(layer, scratch_[worker]); });
     } catch (...) {
+        if (disposable_) throw;
         target_.lost_ = true;
         target_.check_usable();
     }
@@ -207,7 +207,8 @@ void block_fold::commit_in_place(std::size_t layer, scratch & own) {
         const double factor = std::sqrt(before.weight * share);
         for (std::size_t j = 0; j < width_; j++) shift[j] = factor * (mean[j] - old_mean[j]);
         const packed_lower second{target_.second_of(layer, rows.group), width_};
-        sum_full(input_.layers[layer], rows, own, mean, before.count > 0 ? shift : nullptr, second, {});
+        sum_full(input_.layers[layer], rows, own, mean, before.count > 0 ? shift : nullptr, second,
+                 disposable_ ? aborted_ : abort_check());
         target_.join(layer, rows.group, rows.sums, mean, nullptr, shift);
     }
 }

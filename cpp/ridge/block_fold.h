@@ -14,7 +14,9 @@ namespace llama_steer::ridge {
 class block_fold {
 public:
     /// Checks shapes, groups and weights. The arguments must outlive this.
-    block_fold(moments_accumulator & target, const fold_rows & rows, const abort_check & aborted);
+    /// @param disposable the target is thrown away where this fails, so that `commit` may be aborted too
+    block_fold(moments_accumulator & target, const fold_rows & rows, const abort_check & aborted,
+               bool disposable = false);
 
     /// Whether no row counts.
     bool empty() const { return sorted_.parts.empty(); }
@@ -26,6 +28,7 @@ private:
     /// What one thread needs beside its results.
     struct scratch {
         std::vector<double> shift;  ///< [width]
+        std::vector<float> halves;  ///< [width]: a row of float16 as float32
         std::optional<row_chunks> chunks;
     };
     using part = grouped_rows::part;
@@ -37,7 +40,8 @@ private:
 
     void prepare_layer(std::size_t layer, scratch & own);
     void sum_mean(const row_block & block, const part & rows, scratch & own, double * mean) const;
-    void sum_diagonal(const row_block & block, const part & rows, const double * mean, double * second) const;
+    void sum_diagonal(const row_block & block, const part & rows, scratch & own, const double * mean,
+                      double * second) const;
     /// `extra`: one more row [width] to be summed, or null. `aborted` empty: not to be stopped.
     void sum_full(const row_block & block, const part & rows, scratch & own, const double * mean, const double * extra,
                   packed_lower second, const abort_check & aborted) const;
@@ -47,6 +51,7 @@ private:
     moments_accumulator & target_;
     const fold_rows & input_;
     const abort_check & aborted_;
+    const bool disposable_;
     const grouped_rows sorted_;
     const std::size_t width_, workers_;
     const bool beside_;  ///< M2 is summed up beside the accumulator

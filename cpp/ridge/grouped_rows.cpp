@@ -32,19 +32,24 @@ void check_weights(const double * weights, std::size_t count) {
 
 }  // namespace
 
-grouped_rows group_rows(std::size_t rows, std::size_t group_count, const std::int32_t * groups, std::int32_t group,
-                        const double * weights) {
+void check_grouping(std::size_t rows, std::size_t group_count, const std::int32_t * groups, std::int32_t group,
+                    const double * weights) {
     if (weights) check_weights(weights, rows);
     if (!groups && !exists(group, group_count)) refuse_group("the group", group, group_count);
+    for (std::size_t i = 0; groups && i < rows; i++) {
+        if (!exists(groups[i], group_count)) refuse_group("groups[" + std::to_string(i) + "]", groups[i], group_count);
+    }
+}
+
+grouped_rows group_rows(std::size_t rows, std::size_t group_count, const std::int32_t * groups, std::int32_t group,
+                        const double * weights) {
+    check_grouping(rows, group_count, groups, group, weights);
     const auto group_of = [&](std::size_t i) { return groups ? groups[i] : group; };
     const auto weight_of = [&](std::size_t i) { return weights ? weights[i] : 1.0; };
 
     std::vector<weight_sums> sums(group_count);
     std::size_t total = 0;
     for (std::size_t i = 0; i < rows; i++) {
-        if (groups && !exists(groups[i], group_count)) {
-            refuse_group("groups[" + std::to_string(i) + "]", groups[i], group_count);
-        }
         if (group_of(i) < 0 || weight_of(i) == 0) continue;
         weight_sums & own = sums[static_cast<std::size_t>(group_of(i))];
         own.count++;

@@ -31,6 +31,10 @@ struct grouped_rows {
 /// A positive weight lies between these, so that no sum over 2^53 rows of float32 can overflow or lose a square.
 constexpr double smallest_weight = 1e-100, largest_weight = 1e100;
 
+/// Throws as `group_rows` does.
+void check_grouping(std::size_t rows, std::size_t group_count, const std::int32_t * groups, std::int32_t group,
+                    const double * weights);
+
 /// groups [rows]: the group of each row, -1 for rows to be left out; null: all of group `group`. weights [rows]; null:
 /// all 1. Rows of weight 0 are left out too. Throws NOT_FINITE or INVALID_ARGUMENT, naming the element.
 grouped_rows group_rows(std::size_t rows, std::size_t group_count, const std::int32_t * groups, std::int32_t group,

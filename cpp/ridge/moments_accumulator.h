@@ -28,6 +28,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -63,6 +64,18 @@ struct fold_rows {
     const double * weights = nullptr;  ///< [rows]; null: all 1
 };
 
+/// Rows to fold that lie in several places, in order, such as the shards of a file, and may be more than memory holds.
+/// Owns nothing.
+struct segmented_rows {
+    std::vector<std::vector<row_block>> segments;  ///< [segments][layers]; all layers of one have as many rows
+    const std::int32_t * groups = nullptr;         ///< [rows of all segments]; else as in fold_rows
+    std::int32_t group = 0;
+    const double * weights = nullptr;  ///< [rows of all segments]; null: all 1
+};
+
+/// Called on the folding thread before rows [row, row + count) of a segment are looked at; what it throws is passed on.
+using row_check = std::function<void(std::size_t segment, std::size_t row, std::size_t count)>;
+
 class moments_accumulator {
 public:
     /// Throws as shape.bytes(), and OUT_OF_MEMORY saying how much was needed.
@@ -90,6 +103,18 @@ public:
     /// Errors: WIDTH_MISMATCH (columns), INVALID_ARGUMENT (numbers of layers or rows, strides, groups, weights),
     /// NOT_FINITE, OUT_OF_MEMORY, ABORTED; those of a layer say "layer N: ", N being its number in the model.
     void fold(const fold_rows & rows, const abort_check & aborted = {});
+
+    /// Adds rows of several places, in pieces that lie in one of them: of 32 MB or 512 rows, whichever is more, of
+    /// rows that count. `check` sees the rows of a piece that count just before the piece is summed up, no others.
+    ///
+    /// All or nothing too: groups and weights are checked at first, and more than one piece is folded into another
+    /// accumulator, which is then merged into this one in a single pass over both that does not fail, or takes its
+    /// place if this one is empty. That is as much memory again as this one has for the groups that get rows, asked for
+    /// before any row is looked at; where this one is empty it has none yet on systems that hand out pages on first
+    /// use. `aborted` is asked every few hundred rows until that pass. A single piece is folded as above.
+    ///
+    /// Errors as above, with rows by their `row_block::number`.
+    void fold(const segmented_rows & rows, const row_check & check, const abort_check & aborted = {});
 
     /// Adds what another accumulator of the same shape has seen. All or nothing. Throws WIDTH_MISMATCH where widths
     /// differ, INVALID_ARGUMENT where anything else of the shape does, or for itself.

@@ -8,7 +8,7 @@
 namespace llama_steer::ridge {
 
 void check_row(const row_block & block, std::size_t row) {
-    visit_row(block, row, [&](const auto * from) { check_finite_row(from, block.cols, row, "rows"); });
+    visit_row(block, row, [&](const auto * from) { check_finite_row(from, block.cols, block.number + row, "rows"); });
 }
 
 void check_block(const row_block & block) {

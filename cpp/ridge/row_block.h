@@ -14,6 +14,7 @@ struct row_block {
     const void * data = nullptr;  ///< const float * or const std::uint16_t *, aligned for it
     element_type type = element_type::f32;
     std::size_t rows = 0, cols = 0, row_stride = 0;
+    std::size_t number = 0;  ///< what messages call the first row
 };
 
 /// An element in float64, exactly.
@@ -29,6 +30,15 @@ void visit_row(const row_block & block, std::size_t row, user && use) {
     } else {
         use(static_cast<const std::uint16_t *>(block.data) + at);
     }
+}
+
+/// The elements of a row, exactly. Halves are brought to `room` [cols], by the processor's instructions where it has
+/// them; floats stay where they are.
+inline const float * floats_of(const row_block & block, std::size_t row, float * room) {
+    const std::size_t at = row * block.row_stride;
+    if (block.type == element_type::f32) return static_cast<const float *>(block.data) + at;
+    to_float(static_cast<const std::uint16_t *>(block.data) + at, block.cols, room);
+    return room;
 }
 
 /// Throws NOT_FINITE naming the element: "rows[row 3, column 17] is NaN".

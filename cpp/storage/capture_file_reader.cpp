@@ -49,28 +49,39 @@ void capture_file_reader::check_order() const {
 
 uint64_t capture_file_reader::rows() const { return shards_.back()->header().first_row + shards_.back()->rows(); }
 
-void capture_file_reader::copy(const std::vector<size_t> & slots, uint64_t from, size_t count, element_type as,
-                               void * into, const cancellation & cancelled) const {
-    const bool known =
-        std::all_of(slots.begin(), slots.end(), [&](size_t slot) { return slot < description().layers.size(); });
-    if (!known || from > rows() || count > rows() - from) {
+std::vector<shard_range> capture_file_reader::ranges(uint64_t from, uint64_t count) const {
+    if (from > rows() || count > rows() - from) {
         throw error(error_code::INVALID_ARGUMENT, "there are no rows " + std::to_string(from) + " to " +
-                                                      std::to_string(from + count) + " of these layers: the file has " +
+                                                      std::to_string(from + count) + ": the file has " +
                                                       std::to_string(rows()) + " rows");
     }
-    const uint64_t bytes = description().width * element_bytes(as);
-    for (const auto & each : shards_) {
-        const uint64_t first = each->header().first_row;
+    std::vector<shard_range> found;
+    for (size_t i = 0; i < shards_.size(); ++i) {
+        const uint64_t first = shards_[i]->header().first_row;
         const uint64_t begin = std::max(from, first);
-        const uint64_t end = std::min(from + count, first + each->rows());
-        if (begin >= end) {
-            continue;
+        const uint64_t end = std::min(from + count, first + shards_[i]->rows());
+        if (begin < end) {
+            found.push_back({i, begin - first, end - begin});
         }
+    }
+    return found;
+}
+
+void capture_file_reader::copy(const std::vector<size_t> & slots, uint64_t from, size_t count, element_type as,
+                               void * into, const cancellation & cancelled) const {
+    if (std::any_of(slots.begin(), slots.end(), [&](size_t slot) { return slot >= description().layers.size(); })) {
+        throw error(error_code::INVALID_ARGUMENT,
+                    "the file has " + std::to_string(description().layers.size()) + " layers, fewer than were asked");
+    }
+    const uint64_t bytes = description().width * element_bytes(as);
+    uint64_t done = 0;
+    for (const shard_range & each : ranges(from, count)) {
         std::vector<void *> targets;
         for (size_t i = 0; i < slots.size(); ++i) {
-            targets.push_back(static_cast<std::byte *>(into) + (i * count + (begin - from)) * bytes);
+            targets.push_back(static_cast<std::byte *>(into) + (i * count + done) * bytes);
         }
-        each->copy(slots, begin - first, static_cast<size_t>(end - begin), as, targets, cancelled);
+        shards_[each.shard]->copy(slots, each.first, static_cast<size_t>(each.rows), as, targets, cancelled);
+        done += each.rows;
     }
 }
 

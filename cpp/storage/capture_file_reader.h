@@ -17,6 +17,13 @@ struct mapped_rows {
     uint64_t rows = 0;
 };
 
+/// Consecutive rows of one shard.
+struct shard_range {
+    size_t shard = 0;
+    uint64_t first = 0;  ///< counted in the shard
+    uint64_t rows = 0;
+};
+
 /// A capture's committed rows, as they are when it is opened. Any thread.
 class capture_file_reader {
 public:
@@ -31,6 +38,10 @@ public:
 
     size_t shards() const { return shards_.size(); }
     const shard_reader & shard(size_t i) const { return *shards_[i]; }
+
+    /// Where rows [from, from + count) lie, in order; empty for none. Throws INVALID_ARGUMENT where there are fewer
+    /// rows.
+    std::vector<shard_range> ranges(uint64_t from, uint64_t count) const;
 
     /// Copies rows [from, from + count) of the layers at `slots` to [slots][count][width] elements of type `as`. Every
     /// row is checked. Throws as `shard_reader::copy`, INVALID_ARGUMENT where there are fewer rows or layers.

@@ -188,4 +188,18 @@ const void * shard_reader::mapped_rows(size_t slot) const {
     return file_->data() + layout_.row_at(slot, 0);
 }
 
+void shard_reader::check_mapped(const std::vector<size_t> & slots, uint64_t row, size_t count,
+                                const cancellation & cancelled) const {
+    const size_t step = std::max<uint64_t>(1, chunk_bytes / layout_.row_bytes);
+    const std::vector<uint32_t> sums = checksums(row, count, layout_);
+    file_->check_size();
+    for (const size_t slot : slots) {
+        for (size_t done = 0; done < count; done += step) {
+            stop_if(cancelled);
+            check_rows(file_->data() + layout_.row_at(slot, row + done), &sums[done * layout_.layers], slot, row + done,
+                       std::min(step, count - done));
+        }
+    }
+}
+
 }  // namespace llama_steer::storage

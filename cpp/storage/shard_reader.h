@@ -40,6 +40,10 @@ public:
     /// Row 0 of a layer in the mapped file, [rows][width], aligned to its element: not checked against checksums. What
     /// `mapped_file` says about touching it holds. Throws DATA_DAMAGED where the file was cut short.
     const void * mapped_rows(size_t slot) const;
+    /// Checks rows [row, row + count) of each of `slots` where they lie mapped, after the file's size, without copying
+    /// them. Throws DATA_DAMAGED, FILE_UNREADABLE, ABORTED.
+    void check_mapped(const std::vector<size_t> & slots, uint64_t row, size_t count,
+                      const cancellation & cancelled) const;
 
 private:
     struct contents {

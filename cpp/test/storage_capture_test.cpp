@@ -14,15 +14,6 @@ using namespace llama_steer::storage_test;
 
 namespace {
 
-void write_rows(const fs::path & directory, size_t rows, const capture_writer_options & options, bool close = true,
-                element_type type = element_type::f32) {
-    capture_file_writer writer(directory, description(type), options);
-    writer.append(numbered_rows(0, rows).block());
-    if (close) {
-        writer.close();
-    }
-}
-
 /// Opens and checks everything.
 void verify(const fs::path & directory) { capture_file_reader(directory).verify({}, {}); }
 
@@ -63,27 +54,6 @@ TEST(a_capture_file_gives_back_every_row) {
             CHECK_THROWS_CODE(writer.append(numbered_rows(0, 1).block()), error_code::DISPOSED);
         }
     }
-}
-
-TEST(mapped_rows_are_the_rows_of_each_layer) {
-    const temporary_folder folder;
-    write_rows(folder / "c", 10, shards_of(4));
-    const capture_file_reader reader(folder / "c");
-    CHECK_EQ(reader.shards(), 3U);
-    for (size_t slot = 0; slot < 3; ++slot) {
-        size_t number = 0;
-        for (size_t shard = 0; shard < reader.shards(); ++shard) {
-            const mapped_rows rows = reader.layer_rows(shard, slot);
-            const auto * values = static_cast<const float *>(rows.data);
-            for (size_t row = 0; row < rows.rows; ++row, ++number) {
-                CHECK_EQ(values[row * 8 + 3], numbered_rows::value(slot, number, 3));
-            }
-        }
-        CHECK_EQ(number, 10U);
-    }
-    fs::resize_file(shard_path(folder / "c", 1), fs::file_size(shard_path(folder / "c", 1)) - 1);
-    CHECK_THROWS_CODE(reader.layer_rows(1, 0), error_code::DATA_DAMAGED);
-    CHECK_EQ(reader.layer_rows(0, 0).rows, 4U);
 }
 
 TEST(a_capture_of_no_rows_is_a_capture) {

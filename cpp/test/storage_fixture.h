@@ -107,6 +107,15 @@ private:
     std::vector<int32_t> sequence_, position_, token_, prompt_;
 };
 
+inline void write_rows(const fs::path & directory, size_t rows, const storage::capture_writer_options & options,
+                       bool close = true, element_type type = element_type::f32) {
+    storage::capture_file_writer writer(directory, description(type), options);
+    writer.append(numbered_rows(0, rows).block());
+    if (close) {
+        writer.close();
+    }
+}
+
 /// Whether the reader gives the first `rows` of `numbered_rows`, labels and all, and no others.
 inline bool holds_numbered_rows(const storage::capture_file_reader & reader, size_t rows) {
     if (reader.rows() != rows) {
