@@ -14,9 +14,6 @@ evaluate_result evaluate(context & target, sequence_table & sequences, evaluate_
 /// What CONTEXT_FULL says.
 extern const char * const memory_is_full;
 
-/// Refuses tokens that are not in the vocabulary. Throws INVALID_ARGUMENT.
-void check_tokens(const context & target, const std::vector<int32_t> & tokens);
-
 /// Cuts `sequence` back to `position`, or to nothing where its memory is recurrent. Returns true if it was cleared.
 bool cut_back(context & target, sequence_table & sequences, int32_t sequence, int32_t position);
 

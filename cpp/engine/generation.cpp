@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "engine/evaluation.h"
+#include "engine/evaluation_checks.h"
 
 #include <algorithm>
 #include <string>

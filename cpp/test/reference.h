@@ -138,16 +138,29 @@ private:
         }
     }
 
-    /// One element after the other, in whatever order they lie.
+    /// One element after the other, in whatever order they lie, also on a device.
     static void append_elements(const ggml_tensor * tensor, std::vector<float> & rows) {
-        for (int64_t i = 0; i < ggml_nelements(tensor); ++i) {
-            const int64_t * ne = tensor->ne;
+        const auto count = static_cast<size_t>(ggml_nelements(tensor));
+        const size_t before = rows.size();
+        rows.resize(before + count);
+        if (ggml_is_contiguous(tensor)) {
+            ggml_backend_tensor_get(tensor, rows.data() + before, 0, count * sizeof(float));
+            return;
+        }
+        const int64_t * ne = tensor->ne;
+        for (size_t k = 0; k < count; ++k) {
+            const auto i = static_cast<int64_t>(k);
             const int64_t at[] = {i % ne[0], i / ne[0] % ne[1], i / ne[0] / ne[1] % ne[2], i / ne[0] / ne[1] / ne[2]};
-            const char * element = static_cast<const char *>(tensor->data);
+            size_t offset = 0;
             for (int dimension = 0; dimension < GGML_MAX_DIMS; ++dimension) {
-                element += static_cast<size_t>(at[dimension]) * tensor->nb[dimension];
+                offset += static_cast<size_t>(at[dimension]) * tensor->nb[dimension];
             }
-            rows.push_back(*reinterpret_cast<const float *>(element));
+            // By its address: the range that ggml checks is that of a contiguous tensor.
+            ggml_tensor element = *tensor;
+            element.data = static_cast<char *>(tensor->data) + offset;
+            element.ne[0] = element.ne[1] = element.ne[2] = element.ne[3] = 1;
+            element.nb[1] = element.nb[2] = element.nb[3] = sizeof(float);
+            ggml_backend_tensor_get(&element, rows.data() + before + k, 0, sizeof(float));
         }
     }
 

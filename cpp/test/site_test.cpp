@@ -58,5 +58,5 @@ TEST(the_residual_stream_is_the_sum_of_its_parts_bit_for_bit) {
                   sum_equals(mid.row(layer, row), residual.row(layer - 1, row), attention.row(layer, row)));
         }
     }
-    CHECK_EQ(mine.get().statistics().capture_bytes_copied, 0U);
+    CHECK(testbed::on_device() || mine.get().statistics().capture_bytes_copied == 0);
 }

@@ -5,6 +5,7 @@
 #include "model/model.h"
 #include "synthetic/model_file.h"
 #include "synthetic/presets.h"
+#include "test/test_device.h"
 
 #include <filesystem>
 #include <map>
@@ -38,7 +39,7 @@ inline std::shared_ptr<const model> load_model(const model_shape & shape) {
     init_backend("");
     const temporary_path path;
     write_model(shape, path.string());
-    return model::load(path.string(), {});
+    return model::load(path.string(), testbed::options_of_test_models());
 }
 
 /// The tiny model of an architecture.

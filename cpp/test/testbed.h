@@ -5,6 +5,7 @@
 #include "model/backend.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
+#include "test/test_device.h"
 
 #include <cmath>
 #include <condition_variable>
@@ -25,7 +26,7 @@ inline std::string path(const std::string & file) { return std::string(LLAMA_STE
 inline std::shared_ptr<const model> chat_model() {
     static const std::shared_ptr<const model> loaded = [] {
         init_backend("");
-        return model::load(path("valdoria-chat.gguf"), {});
+        return model::load(path("valdoria-chat.gguf"), options_of_test_models());
     }();
     return loaded;
 }
@@ -45,7 +46,7 @@ inline std::shared_ptr<const model> exact_model() {
         if (llama_model_quantize(path("valdoria-chat.gguf").c_str(), file.c_str(), &params) != 0) {
             throw std::runtime_error("cannot convert the test-bed model");
         }
-        std::shared_ptr<const model> converted = model::load(file, {});
+        std::shared_ptr<const model> converted = model::load(file, options_of_test_models());
         std::filesystem::remove(file);
         return converted;
     }();
