@@ -1,7 +1,7 @@
 #pragma once
 
+#include "base/half.h"
 #include "bench/side.h"
-#include "capture/half.h"
 
 #include <algorithm>
 #include <cmath>
@@ -33,8 +33,8 @@ inline double largest_difference(const side & reference, const side & other, int
         if (ours.half) {
             std::vector<ggml_fp16_t> rounded(elements);
             ggml_fp32_to_fp16_row(expected.data(), rounded.data(), static_cast<int64_t>(elements));
-            halves_to_floats(rounded.data(), expected.data(), elements);
-            halves_to_floats(static_cast<const uint16_t *>(ours.data), got.data(), elements);
+            to_float(rounded.data(), elements, expected.data());
+            to_float(static_cast<const uint16_t *>(ours.data), elements, got.data());
         } else {
             const auto * rows = static_cast<const float *>(ours.data);
             std::copy(rows, rows + elements, got.begin());
