@@ -62,7 +62,7 @@ public:
         for (size_t slot = 0; tap_ && slot < tap_->layers().size(); ++slot) {
             rows += tap_->labels(slot).size();
         }
-        const int64_t row_bytes = tap_ ? tap_->destination().width * bytes_of(tap_->destination().type) : 0;
+        const int64_t row_bytes = tap_ ? tap_->destination().width * element_bytes(tap_->destination().type) : 0;
         return rows * static_cast<uint64_t>(row_bytes);
     }
 
@@ -86,7 +86,7 @@ private:
     void attach(const capture_plan & plan, int64_t capacity) {
         const int64_t width = context_.source().info().hidden_size;
         const auto bytes =
-            static_cast<size_t>(static_cast<int64_t>(plan.layers.size()) * capacity * width * bytes_of(plan.type));
+            static_cast<size_t>(static_cast<int64_t>(plan.layers.size()) * capacity * width * element_bytes(plan.type));
         memory_.reset(static_cast<char *>(::operator new(bytes, alignment)));
         // Touched before anything is timed, as the memory of the other sides is.
         std::memset(memory_.get(), 0, bytes);
