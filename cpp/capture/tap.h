@@ -56,8 +56,8 @@ public:
     }
     /// Whether every row of every micro-batch is captured as it is computed, so that the layer can write it in place.
     bool takes_all() const;
-    /// Whether the selected rows have to be outputs, so that a last block that computes output rows only computes them:
-    /// so that all layers hold the same rows, wherever rows are chosen.
+    /// Whether the selected rows have to be outputs, which are all that the last block computes: where rows are chosen,
+    /// all layers hold the same.
     bool needs_outputs(int n_layers) const;
 
     /// Address of row `row` of the `slot`-th captured layer.

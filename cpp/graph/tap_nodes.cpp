@@ -198,9 +198,8 @@ bool tap_nodes::reusable(const micro_batch & batch, const batch_layout & layout)
     if (target_->takes_all()) {
         return true;
     }
-    selected_rows now;
-    now.assign(*target_, batch, layout);
-    return now.same_counts(built_for_);
+    next_.assign(*target_, batch, layout);
+    return next_.same_counts(built_for_);
 }
 
 }  // namespace llama_steer

@@ -57,6 +57,7 @@ private:
     std::array<ggml_tensor *, 2> indices_{};  ///< row indices of a gather: among all rows, among output rows
     selected_rows built_for_;
     selected_rows rows_;
+    mutable selected_rows next_;  ///< of `reusable`, kept so that a step allocates nothing
 };
 
 }  // namespace llama_steer
