@@ -2,7 +2,7 @@
 
 #include "engine/requests.h"
 #include "model/context.h"
-#include "steering/steering_list.h"
+#include "steering/intervention.h"
 
 #include <napi.h>
 

@@ -31,7 +31,12 @@ public:
     explicit batch_layout(int32_t max_sequences) : spans_(max_sequences), histories_(max_sequences) {}
 
     /// Begins a new batch. What the sequences held before stays known.
-    void clear() { spans_.assign(spans_.size(), sequence_span{}); }
+    void clear() {
+        spans_.assign(spans_.size(), sequence_span{});
+        ++pass_;
+    }
+    /// Counts the batches.
+    uint64_t pass() const { return pass_; }
 
     /// `tokens` [span.n_tokens]; null where they are not known.
     void set(int32_t sequence, const sequence_span & span, const int32_t * tokens = nullptr);
@@ -59,6 +64,7 @@ private:
         uint64_t rewrites = 0;
     };
 
+    uint64_t pass_ = 0;
     std::vector<sequence_span> spans_;
     std::vector<history> histories_;
 };

@@ -33,5 +33,10 @@
     X(DATA_DAMAGED, "stored data is damaged, incomplete or not of this kind")                                          \
     X(FILE_WRITE_FAILED, "a file could not be written completely")                                                     \
     X(FILE_IN_USE, "another writer holds the file")                                                                    \
+    X(ZERO_VECTOR, "a direction is zero, so it has no orientation")                                                    \
+    X(STEERING_CONFLICT, "interventions contradict each other")                                                        \
+    X(NORMS_MISSING, "strengths in norm units were asked of a vector that knows no norms")                             \
+    X(SCHEDULE_FAILED, "a schedule function threw or did not return a finite number")                                  \
+    X(MARKER_NOT_SEEN, "an answer ended without the marker that steering needed")                                      \
     X(ADDON_MISSING, "no compiled addon was found for this platform")                                                  \
     X(INTERNAL, "an invariant of the library failed: please report it")

@@ -30,7 +30,7 @@ ggml_tensor * graph_editor::find(const std::string & name, int layer) const {
 }
 
 void graph_editor::require_room(int count) const {
-    size_t needed = nodes_.size() + appended_.size() + static_cast<size_t>(count);
+    size_t needed = nodes_.size() + prepended_.size() + appended_.size() + static_cast<size_t>(count);
     for (const auto & [anchor, inserted] : insertions_) {
         needed += inserted.size();
     }
@@ -44,7 +44,8 @@ void graph_editor::require_room(int count) const {
     }
 }
 
-void graph_editor::repoint_readers(ggml_tensor * from, ggml_tensor * to) {
+void graph_editor::replace(ggml_tensor * tensor, ggml_tensor * to) {
+    ggml_tensor * const from = read_instead_of(tensor);
     // A view's `view_src` is always the owner of the memory: only where `to` has memory of its own does it move there.
     const bool moved = to->view_src == nullptr;
     for (ggml_tensor * node : nodes_) {
@@ -55,7 +56,7 @@ void graph_editor::repoint_readers(ggml_tensor * from, ggml_tensor * to) {
             node->view_src = to;
         }
     }
-    replacements_[from] = to;
+    replacements_[tensor] = to;
 }
 
 ggml_tensor * graph_editor::read_instead_of(ggml_tensor * tensor) const {
@@ -87,7 +88,7 @@ std::vector<ggml_tensor *> graph_editor::views_of(const ggml_tensor * tensor) co
 }
 
 void graph_editor::commit() {
-    if (insertions_.empty() && appended_.empty()) {
+    if (insertions_.empty() && prepended_.empty() && appended_.empty()) {
         return;
     }
     // Expanding marks a node and all it reads as "to be computed"; upstream leaves the branches it did not choose
@@ -99,6 +100,9 @@ void graph_editor::commit() {
     }
 
     ggml_graph_clear(graph_);
+    for (ggml_tensor * node : prepended_) {
+        ggml_build_forward_expand(graph_, node);
+    }
     for (ggml_tensor * node : nodes_) {
         ggml_build_forward_expand(graph_, node);
         const auto inserted = insertions_.find(node);

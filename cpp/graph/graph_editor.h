@@ -25,15 +25,18 @@ public:
     /// Throws OUT_OF_MEMORY unless `count` more nodes fit into the graph, which upstream gave a fixed size.
     void require_room(int count) const;
 
-    /// Makes every node that reads `from`, as operand or through a view, read `to` instead. `to` itself and nodes
-    /// already inserted are left alone.
-    void repoint_readers(ggml_tensor * from, ggml_tensor * to);
+    /// Makes every node that reads `tensor` (or what took its place before), as operand or through a view, read `to`
+    /// instead. `to` itself and nodes already inserted are left alone.
+    void replace(ggml_tensor * tensor, ggml_tensor * to);
 
     /// What readers of `tensor` read now: its replacement, or itself.
     ggml_tensor * read_instead_of(ggml_tensor * tensor) const;
 
     /// Schedules `node` to run right after `anchor` (and after what was inserted there before).
     void insert_after(ggml_tensor * anchor, ggml_tensor * node);
+
+    /// Schedules `node` to run before everything else.
+    void prepend(ggml_tensor * node) { prepended_.push_back(node); }
 
     /// Schedules `node` to run after everything else.
     void append(ggml_tensor * node) { appended_.push_back(node); }
@@ -50,6 +53,7 @@ private:
     std::vector<ggml_tensor *> nodes_;
     std::map<std::string, std::map<int, ggml_tensor *>> named_;
     std::map<ggml_tensor *, std::vector<ggml_tensor *>> insertions_;
+    std::vector<ggml_tensor *> prepended_;
     std::vector<ggml_tensor *> appended_;
     std::map<ggml_tensor *, ggml_tensor *> replacements_;
 };

@@ -34,9 +34,9 @@ std::vector<located_tap> locate(const std::vector<std::shared_ptr<tap>> & taps, 
 class instrumented_graph final : public graph_inputs {
 public:
     /// `taps` were located before anything was inserted, which changes who reads what.
-    instrumented_graph(const instrumentation & owner, const std::vector<located_tap> & taps, const built_graph & graph,
+    instrumented_graph(instrumentation & owner, const std::vector<located_tap> & taps, const built_graph & graph,
                        graph_editor & editor)
-        : owner_(owner), epoch_(owner.epoch()), steering_(owner.steering(), owner.n_layers(), graph, editor) {
+        : owner_(owner), epoch_(owner.epoch()), steering_(owner.steering(), graph, editor) {
         for (const located_tap & each : taps) {
             taps_.push_back(std::make_unique<tap_nodes>(each.target, each.sites, graph, editor, owner.layout()));
         }
@@ -50,7 +50,7 @@ public:
         for (const auto & nodes : taps_) {
             nodes->set(batch, owner_.layout());
         }
-        steering_.set(batch, owner_.layout(), owner_.steering());
+        steering_.set(batch, owner_.layout(), owner_.steering(), owner_.compiler());
     }
 
     bool reusable(const micro_batch & batch) const override {
@@ -60,7 +60,7 @@ public:
     }
 
 private:
-    const instrumentation & owner_;
+    instrumentation & owner_;
     uint64_t epoch_;
     steer_nodes steering_;
     std::vector<std::unique_ptr<tap_nodes>> taps_;
@@ -69,7 +69,10 @@ private:
 }  // namespace
 
 instrumentation::instrumentation(int32_t max_sequences, int n_layers)
-    : n_layers_(n_layers), steering_(max_sequences, n_layers), layout_(max_sequences) {}
+    : n_layers_(n_layers),
+      steering_(max_sequences),
+      conditions_(max_sequences),
+      layout_(max_sequences) {}
 
 void instrumentation::attach(std::shared_ptr<tap> target) {
     epoch_ += takes_part(*target) ? 1 : 0;

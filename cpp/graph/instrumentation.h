@@ -3,6 +3,9 @@
 #include "base/batch_layout.h"
 #include "capture/tap.h"
 #include "graph/seam.h"
+#include "steering/condition_memory.h"
+#include "steering/program_compiler.h"
+#include "steering/report_board.h"
 #include "steering/steering_plan.h"
 
 #include <memory>
@@ -30,6 +33,10 @@ public:
 
     void set_steering(int32_t sequence, std::shared_ptr<const steering_list> list);
     const steering_plan & steering() const { return steering_; }
+    condition_memory & conditions() { return conditions_; }
+    /// What interventions report of the pass that ran last.
+    report_board & reports() { return reports_; }
+    program_compiler & compiler() { return compiler_; }
 
     /// The batch that is about to be decoded; filled by the caller before every decode.
     batch_layout & layout() { return layout_; }
@@ -54,6 +61,9 @@ private:
     std::vector<std::shared_ptr<tap>> taps_;
     tap_occasion occasion_ = tap_occasion::generation;
     steering_plan steering_;
+    condition_memory conditions_;
+    report_board reports_;
+    program_compiler compiler_{conditions_, reports_};
     batch_layout layout_;
 };
 

@@ -1,41 +1,52 @@
 #pragma once
 
-#include "graph/device_terms.h"
+#include "graph/device_sums.h"
 #include "graph/graph_editor.h"
 #include "graph/seam.h"
-#include "steering/coefficients.h"
+#include "graph/site_map.h"
+#include "steering/program_compiler.h"
 #include "steering/steering_plan.h"
 
 #include <deque>
 
 namespace llama_steer {
 
-/// The interventions on the residual stream in one built graph. On the host one in-place pass per steered layer adds
-/// all terms of all rows; rows without terms are not touched. On a device the terms are a matrix product of their own.
+/// The interventions in one built graph. At every place that the plan uses, one pass over the rows does all that their
+/// programs say; rows with nothing to do are not touched. Where a layer lies on a device, plain sums are added there in
+/// the device's own operators; anything else brings the rows of that place to the host and back.
 class steer_nodes {
 public:
-    /// Inserts a node after the residual of every layer that `plan` steers and makes its readers read that node.
-    steer_nodes(const steering_plan & plan, int n_layers, const built_graph & graph, graph_editor & editor);
+    /// Inserts a node at every place that `plan` uses and makes the readers of the site read that node. Throws
+    /// SITE_UNKNOWN where the graph lacks a place, OUT_OF_MEMORY where it has no room.
+    steer_nodes(const steering_plan & plan, const built_graph & graph, graph_editor & editor);
 
-    /// Compiles the lists of the micro-batch's sequences to the terms of its rows.
-    void set(const micro_batch & batch, const batch_layout & layout, const steering_plan & plan);
+    /// Compiles the lists of the micro-batch's sequences to the programs of its rows.
+    void set(const micro_batch & batch, const batch_layout & layout, const steering_plan & plan,
+             program_compiler & compiler);
 
     /// False where the graph has no room for all direction sets in use.
     bool fits(const steering_plan & plan) const;
 
 private:
-    /// What the custom operator of one layer needs; its address is baked into the graph.
-    struct layer_operator {
-        const coefficients * terms;
+    /// What the operator of one place needs; its address is baked into the graph.
+    struct place_operator {
+        const row_programs * programs;
+        int64_t width;
+        int32_t site;
         int layer;
     };
     static void compute(ggml_tensor * result, const ggml_tensor * rows, int ith, int nth, void * userdata);
 
-    coefficients full_;                     ///< terms of every row
-    coefficients cut_;                      ///< terms of the output rows, for the last block
-    std::deque<layer_operator> operators_;  ///< of the layers on the host
-    device_terms device_;
-    int64_t device_layers_ = 0;
+    void insert_operator(ggml_tensor * site, const place_operator & what, bool on_host, const built_graph & graph,
+                         graph_editor & editor);
+
+    std::deque<site_programs> programs_;  ///< by site; a deque: operators know their addresses
+    std::deque<place_operator> operators_;
+    struct device_part {
+        const site_programs * programs;
+        device_sums sums;
+    };
+    std::deque<device_part> device_parts_;
     int64_t device_capacity_;
 };
 

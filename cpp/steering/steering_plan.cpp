@@ -1,28 +1,15 @@
 #include "steering/steering_plan.h"
 
-#include <set>
-
 namespace llama_steer {
 
 bool steering_plan::set(int32_t sequence, std::shared_ptr<const steering_list> list) {
-    // The new list is counted before the old one leaves, so that a layer both use is never seen as released.
-    const std::shared_ptr<const steering_list> old = std::move(lists_[sequence]);
-    lists_[sequence] = std::move(list);
-    const bool gained = count(lists_[sequence].get(), 1);
+    // The new list is counted before the old one leaves, so that a place both use is never seen as released.
+    std::shared_ptr<const steering_list> & slot = lists_[static_cast<size_t>(sequence)];
+    const std::shared_ptr<const steering_list> old = std::move(slot);
+    slot = std::move(list);
+    const bool gained = count(slot.get(), 1);
     const bool lost = count(old.get(), -1);
     return gained || lost;
-}
-
-std::vector<const direction_set *> steering_plan::sets() const {
-    std::set<const direction_set *> distinct;
-    for (const auto & list : lists_) {
-        if (list != nullptr) {
-            for (const steering_term & term : *list) {
-                distinct.insert(term.directions.get());
-            }
-        }
-    }
-    return {distinct.begin(), distinct.end()};
 }
 
 bool steering_plan::count(const steering_list * list, int32_t change) {
@@ -30,13 +17,38 @@ bool steering_plan::count(const steering_list * list, int32_t change) {
     if (list == nullptr) {
         return changed;
     }
-    for (const steering_term & term : *list) {
-        for (int layer = 0; layer < term.directions->n_layers(); ++layer) {
-            if (term.directions->layer(layer) != nullptr) {
-                const bool before = steers(layer);
-                users_[layer] += change;
-                changed = changed || before != steers(layer);
+    for (const std::shared_ptr<intervention> & each : *list) {
+        const direction_set & set = each->directions();
+        const auto kind = each->is_plain_sum() ? &node_use::sums : &node_use::others;
+        for (int layer = 0; layer < set.n_layers(); ++layer) {
+            if (set.layer(layer) != nullptr) {
+                changed = count_at(each->site(), layer, set.width(), kind, change) || changed;
             }
+        }
+        if (each->is_plain_sum() && (sums_[&set] += change) == 0) {
+            sums_.erase(&set);
+        }
+        if (each->when() != nullptr) {
+            for (const condition_probe * probe : each->when()->probes()) {
+                changed = count_at(probe->site, probe->layer, probe->direction->width(), &node_use::others, change) ||
+                          changed;
+            }
+        }
+    }
+    return changed;
+}
+
+bool steering_plan::count_at(int32_t site, int layer, int64_t width, int32_t node_use::* kind, int32_t change) {
+    std::map<int, node_use> & layers = uses_[site];
+    node_use & use = layers[layer];
+    const node_use before = use;
+    use.*kind += change;
+    use.width = width;
+    const bool changed = !use.same_kind(before);
+    if (!use.used()) {
+        layers.erase(layer);
+        if (layers.empty()) {
+            uses_.erase(site);
         }
     }
     return changed;
