@@ -12,6 +12,7 @@
 #include "model/backend.h"
 #include "model_wrap.h"
 #include "moments_wrap.h"
+#include "schedule_argument.h"
 
 #include <napi.h>
 
@@ -89,6 +90,7 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     exports.Set("openCaptureReader", Napi::Function::New(env, capture_reader_wrap::open));
     exports.Set("fitDirections", Napi::Function::New(env, fit_directions));
     exports.Set("halvesToFloats", Napi::Function::New(env, halves_to_floats_call));
+    exports.Set("scheduleValues", Napi::Function::New(env, schedule_values));
     exports.Set("createMoments", Napi::Function::New(env, moments_wrap::create));
     exports.Set("momentsFromBytes", Napi::Function::New(env, moments_wrap::from_bytes));
     exports.Set("momentsBytes", Napi::Function::New(env, moments_wrap::bytes_needed));

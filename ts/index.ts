@@ -31,6 +31,21 @@ export { type LoadModelOptions, loadModel } from "./load-model.js";
 export { Model, type ModelInfo } from "./model.js";
 export { MomentsAccumulator, type MomentsOptions, type NormalizationOptions } from "./moments-accumulator.js";
 export type { AddFileMomentsOptions, AddMomentsOptions } from "./moments-source.js";
+export {
+    type ConstantSchedule,
+    type DecaySchedule,
+    type FixedSchedule,
+    type MarkedSchedule,
+    type PhasesSchedule,
+    type PiecewiseSchedule,
+    type RampSchedule,
+    type Schedule,
+    type ScheduleFunction,
+    type ScheduleStep,
+    type StepSchedule,
+    scheduleAt,
+    type WindowSchedule,
+} from "./schedule.js";
 export { Sequence } from "./sequence.js";
 export { publicSites, type Site, type Sites } from "./site.js";
 export { SteerError, type SteerErrorCode } from "./steer-error.js";

@@ -36,6 +36,19 @@ export interface NativeSelection {
     withMarkers?: boolean;
 }
 
+/** What {@link Schedule} is compiled to: the first phase whose selection takes a token says its strength, else it is 0. */
+export interface NativeSchedule {
+    phases: {
+        tokens: NativeSelection;
+        /**
+         * Five numbers each, by the step they begin at: that step (ascending, the first is -Infinity), the shape (0
+         * constant, 1 linear, 2 cosine, 3 exponential), from, to, length in steps. At step n, with t = (n - begin) / length:
+         * from; from + (to - from)·min(t, 1); from + (to - from)·(1 - cos(π·min(t, 1))) / 2; to + (from - to)·2^-t.
+         */
+        segments: Float64Array;
+    }[];
+}
+
 export interface NativeCapture {
     site: string;
     layers: Int32Array;
@@ -227,6 +240,13 @@ interface Native {
     momentsFromBytes(bytes: Uint8Array): NativeMoments;
     momentsBytes(options: NativeMomentsOptions): number;
     ridgeBackend(): string;
+    /** The strengths of a sequence's tokens, of which the first `promptTokens` are its prompt. */
+    scheduleValues(
+        schedule: NativeSchedule,
+        tokens: Int32Array,
+        promptTokens: number,
+        into: Float64Array,
+    ): Float64Array;
     halvesToFloats(halves: Uint16Array, floats: Float32Array): void;
     openCaptureWriter(directory: string, options: object): NativeTask<NativeCaptureWriter>;
     openCaptureReader(directory: string, recover: boolean): NativeTask<NativeCaptureReader>;

@@ -19,6 +19,27 @@ void batch_layout::set(int32_t sequence, const sequence_span & span, const int32
             past.tokens.push_back(token);
         }
     }
+    divide(past, span);
+}
+
+void batch_layout::divide(history & past, const sequence_span & span) {
+    std::vector<part> & parts = past.parts;
+    while (!parts.empty() && parts.back().begin >= span.first_position) {
+        parts.pop_back();
+    }
+    const auto follow = [&](int32_t begin, bool generated) {
+        if (parts.empty() || parts.back().generated != generated) {
+            parts.push_back({begin, generated});
+        }
+    };
+    const int32_t n_generated = span.generated ? span.n_tokens : span.n_carried;
+    if (n_generated > 0) {
+        follow(span.first_position, true);
+        past.answer_begin = parts.back().begin;
+    }
+    if (n_generated < span.n_tokens) {
+        follow(span.first_position + n_generated, false);
+    }
 }
 
 }  // namespace llama_steer

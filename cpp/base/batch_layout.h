@@ -28,6 +28,9 @@ struct sequence_span {
 /// reorder the batch; taps and interventions look their rows up here by (sequence, position).
 class batch_layout {
 public:
+    /// The step of a prompt token whose distance from the prompt's end is not known yet: far before any other.
+    static constexpr int64_t far_before = -(int64_t{1} << 53);
+
     explicit batch_layout(int32_t max_sequences) : spans_(max_sequences), histories_(max_sequences) {}
 
     /// Begins a new batch. What the sequences held before stays known.
@@ -38,7 +41,8 @@ public:
     /// Counts the batches.
     uint64_t pass() const { return pass_; }
 
-    /// `tokens` [span.n_tokens]; null where they are not known.
+    /// Says what a sequence has in the batch. What it held from `span.first_position` on is forgotten, so that a span
+    /// may be said and then never be decoded. `tokens` [span.n_tokens]; null where they are not known.
     void set(int32_t sequence, const sequence_span & span, const int32_t * tokens = nullptr);
 
     const sequence_span & span(int32_t sequence) const { return spans_[sequence]; }
@@ -58,11 +62,32 @@ public:
         return position + 1 == span.prompt_end ? token_phase::last_prompt : token_phase::prompt;
     }
 
+    /// The clock of the token at `position`, which lies in the batch: 0 for the last prompt token, which chooses the
+    /// answer's first token, 1 for that one, 2, ...; prompt tokens before it are negative. `far_before` for pieces of a
+    /// prompt whose end is not known. An answer begins with the first generated token behind a prompt token, or of its
+    /// sequence, and goes on until the next prompt token; carried tokens belong to it.
+    int64_t step(int32_t sequence, int32_t position) const {
+        const sequence_span & span = spans_[sequence];
+        if (phase(sequence, position) == token_phase::generated) {
+            return int64_t{position} - histories_[sequence].answer_begin + 1;
+        }
+        return span.prompt_end < 0 ? far_before : int64_t{position} - span.prompt_end + 1;
+    }
+
 private:
+    /// Tokens of one kind, up to the next part.
+    struct part {
+        int32_t begin;
+        bool generated;
+    };
     struct history {
         std::vector<int32_t> tokens;
         uint64_t rewrites = 0;
+        std::vector<part> parts;  ///< by position, of either kind in turn
+        int32_t answer_begin =
+            0;  ///< position of the first token of the answer that the span's generated ones belong to
     };
+    static void divide(history & past, const sequence_span & span);
 
     uint64_t pass_ = 0;
     std::vector<sequence_span> spans_;
