@@ -43,22 +43,28 @@ bool token_selector::is_at_position(const sequence_span & span, int32_t position
 }
 
 bool token_selector::is_inside(const batch_layout & layout, int32_t sequence, int32_t position) const {
-    marked & state = marked_[sequence];
-    if (state.rewrites != layout.rewrites(sequence)) {
-        state = {{}, false, layout.rewrites(sequence)};
-    }
-    look_at(state, layout.tokens(sequence));
-    return state.inside[static_cast<std::size_t>(position)];
+    return look_at(layout, sequence).inside[static_cast<std::size_t>(position)];
 }
 
-void token_selector::look_at(marked & state, const std::vector<int32_t> & tokens) const {
+bool token_selector::misses_marker(const batch_layout & layout, int32_t sequence) const {
+    return selection_.required && !look_at(layout, sequence).opened;
+}
+
+token_selector::marked & token_selector::look_at(const batch_layout & layout, int32_t sequence) const {
+    marked & state = marked_[sequence];
+    if (state.rewrites != layout.rewrites(sequence)) {
+        state = {{}, false, false, layout.rewrites(sequence)};
+    }
+    const std::vector<int32_t> & tokens = layout.tokens(sequence);
     for (std::size_t i = state.inside.size(); i < tokens.size(); ++i) {
         const bool was_open = state.open;
         const bool closes = was_open && ends_at(selection_.close, tokens, i);
         const bool opens = !was_open && ends_at(selection_.open, tokens, i);
         state.open = opens || (was_open && !closes);
+        state.opened = state.opened || opens;
         state.inside.push_back(opens || closes ? selection_.with_markers : was_open);
     }
+    return state;
 }
 
 }  // namespace llama_steer

@@ -32,6 +32,7 @@ struct token_selection {
     std::vector<int32_t> open;
     std::vector<int32_t> close;
     bool with_markers = false;  ///< the tokens that complete the markers count as inside
+    bool required = false;      ///< an answer without the open marker is an error
 
     token_selection() = default;
     token_selection(token_scope simple) : scope(simple) {}
@@ -49,6 +50,9 @@ public:
     /// its logits are asked for.
     bool selects(const batch_layout & layout, int32_t sequence, int32_t position, bool output) const;
 
+    /// Whether the tokens that `sequence` holds lack an open marker that is required.
+    bool misses_marker(const batch_layout & layout, int32_t sequence) const;
+
 private:
     bool is_at_position(const sequence_span & span, int32_t position) const;
     bool is_inside(const batch_layout & layout, int32_t sequence, int32_t position) const;
@@ -57,9 +61,10 @@ private:
     struct marked {
         std::vector<bool> inside;  ///< by position, as far as its tokens were looked at
         bool open = false;         ///< after the last of them
+        bool opened = false;       ///< by any of them
         uint64_t rewrites = 0;
     };
-    void look_at(marked & state, const std::vector<int32_t> & tokens) const;
+    marked & look_at(const batch_layout & layout, int32_t sequence) const;
 
     token_selection selection_;
     mutable std::map<int32_t, marked> marked_;  ///< by sequence

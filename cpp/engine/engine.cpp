@@ -2,16 +2,18 @@
 
 #include "engine/evaluation.h"
 #include "engine/failures.h"
+#include "engine/prefix_sharing.h"
 
 #include <algorithm>
 
 namespace llama_steer {
 
 engine::engine(std::shared_ptr<const model> source, const context_options & options,
-               std::function<void(step_events &&)> on_step)
+               std::function<void(step_events &&)> on_step, live_source live)
     : source_(std::move(source)),
       sequences_(std::max(options.max_sequences, 0)),
       on_step_(std::move(on_step)),
+      live_source_(std::move(live)),
       context_(std::make_unique<context>(source_, options)) {
     options_ = context_->options();
     statistics_ = context_->statistics();
@@ -61,7 +63,7 @@ operation_id engine::evaluate(evaluate_request request, evaluate_done done, bool
     return enqueue(
         [this, request = std::move(request), done](operation_id) mutable {
             context_->graph().set_occasion(tap_occasion::evaluation);
-            evaluate_result result = llama_steer::evaluate(*context_, sequences_, request);
+            evaluate_result result = llama_steer::evaluate(*context_, sequences_, request, live_source_);
             refresh_statistics();
             done(std::move(result), nullptr);
         },
@@ -95,6 +97,23 @@ operation_id engine::set_steering(int32_t sequence, std::shared_ptr<const steeri
             context_->graph().set_steering(sequence, std::move(list));
         },
         std::move(done));
+}
+
+operation_id engine::set_numbers(std::shared_ptr<intervention> target, intervention_numbers numbers,
+                                 operation_done done) {
+    return enqueue_simple([target = std::move(target), numbers = std::move(numbers)]() mutable {
+        target->set_numbers(std::move(numbers));
+    },
+                          std::move(done));
+}
+
+operation_id engine::share_prefix(int32_t sequence, std::vector<int32_t> prompt,
+                                  std::function<void(int32_t, std::exception_ptr)> done) {
+    return enqueue(
+        [this, sequence, prompt = std::move(prompt), done](operation_id) {
+            done(llama_steer::share_prefix(*context_, sequences_, sequence, prompt), nullptr);
+        },
+        [done](operation_id, std::exception_ptr failure) { done(0, std::move(failure)); });
 }
 
 operation_id engine::truncate(int32_t sequence, int32_t position, operation_done done) {

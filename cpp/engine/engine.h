@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/generation.h"
+#include "engine/live_strengths.h"
 #include "engine/requests.h"
 #include "engine/sequence_table.h"
 #include "model/context.h"
@@ -21,10 +22,11 @@ namespace llama_steer {
 /// callback is called exactly once, on the engine's thread (on the caller's, if the engine is shut down already).
 class engine {
 public:
-    /// Creates the context on the calling thread. `on_step` receives what running generations bring.
+    /// Creates the context on the calling thread. `on_step` receives what running generations bring; `live` is asked for
+    /// the strengths of live interventions, before every pass that has any.
     /// Throws INVALID_ARGUMENT, OUT_OF_MEMORY.
     engine(std::shared_ptr<const model> source, const context_options & options,
-           std::function<void(step_events &&)> on_step);
+           std::function<void(step_events &&)> on_step, live_source live = nullptr);
     /// Shuts down, interrupting what runs, and joins the thread.
     ~engine();
     engine(const engine &) = delete;
@@ -40,6 +42,11 @@ public:
     void cancel(operation_id id);
 
     operation_id set_steering(int32_t sequence, std::shared_ptr<const steering_list> list, operation_done done);
+    /// Replaces the numbers of an intervention that is in a list. Rebuilds no graph.
+    operation_id set_numbers(std::shared_ptr<intervention> target, intervention_numbers numbers, operation_done done);
+    /// See share_prefix of prefix_sharing.h; `done` receives its result.
+    operation_id share_prefix(int32_t sequence, std::vector<int32_t> prompt,
+                              std::function<void(int32_t count, std::exception_ptr failure)> done);
     /// Cuts a sequence back to its first `position` tokens.
     operation_id truncate(int32_t sequence, int32_t position, operation_done done);
     operation_id attach(std::shared_ptr<tap> target, operation_done done);
@@ -75,7 +82,11 @@ private:
     bool run_next();
     void step();
     void refresh_statistics();
+    void join_all(pass & next);
+    bool ask_live_strengths(step_events & events, std::vector<uint64_t> & answered);
     void end_cancelled(step_events & events);
+    void end_generation(step_events & events, const std::exception_ptr & failure,
+                        const std::function<bool(const generation &)> & which);
     void fail_step(step_events & events, const std::exception_ptr & failure);
     void close();
 
@@ -83,6 +94,7 @@ private:
     std::shared_ptr<const model> source_;
     sequence_table sequences_;
     std::function<void(step_events &&)> on_step_;
+    live_source live_source_;
 
     // Used on the engine's thread only.
     std::unique_ptr<context> context_;

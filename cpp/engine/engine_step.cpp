@@ -6,6 +6,7 @@
 #include "engine/pass.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace llama_steer {
 
@@ -14,17 +15,14 @@ void engine::step() {
     end_cancelled(events);
     if (!generations_.empty()) {
         context_->graph().set_occasion(tap_occasion::generation);
-        pass next(*context_);
-        // Answers first: a long prompt must not keep them waiting.
-        for (const bool answering : {true, false}) {
-            for (const auto & each : generations_) {
-                if (each->answering() == answering) {
-                    each->join(next);
-                }
-            }
-        }
         try {
-            const decode_status status = next.run();
+            std::optional<pass> next;
+            std::vector<uint64_t> answered;
+            do {
+                next.emplace(*context_);
+                join_all(*next);
+            } while (ask_live_strengths(events, answered));
+            const decode_status status = next->empty() ? decode_status::ok : next->run();
             if (status == decode_status::ok) {
                 for (const auto & each : generations_) {
                     each->advance(events, scratch_);
@@ -39,7 +37,7 @@ void engine::step() {
         }
         for (const auto & each : generations_) {
             if (each->finished()) {
-                events.ends.push_back({each->id(), *each->finished(), nullptr, each->captured()});
+                events.ends.push_back({each->id(), *each->finished(), each->missing_marker(), each->captured()});
             }
         }
         generations_.erase(std::remove_if(generations_.begin(), generations_.end(),
@@ -50,6 +48,39 @@ void engine::step() {
         refresh_statistics();
         on_step_(std::move(events));
     }
+}
+
+void engine::join_all(pass & next) {
+    // Answers first: a long prompt must not keep them waiting.
+    for (const bool answering : {true, false}) {
+        for (const auto & each : generations_) {
+            if (each->answering() == answering) {
+                each->join(next);
+            }
+        }
+    }
+}
+
+/// Returns true if a generation ended because the function of one of its strengths failed: the pass is to be made anew
+/// without it. What was answered in this step is not asked again.
+bool engine::ask_live_strengths(step_events & events, std::vector<uint64_t> & answered) {
+    std::vector<live_request> requests = live_requests(context_->graph());
+    requests.erase(std::remove_if(requests.begin(), requests.end(),
+                                  [&](const live_request & each) {
+                                      return std::find(answered.begin(), answered.end(), each.target->id()) !=
+                                             answered.end();
+                                  }),
+                   requests.end());
+    const std::vector<int32_t> failed =
+        ask_strengths(requests, live_source_, [this] { return context_->abort_requested(); });
+    for (const live_request & each : requests) {
+        answered.push_back(each.target->id());
+    }
+    for (const int32_t sequence : failed) {
+        end_generation(events, make_failure(error_code::SCHEDULE_FAILED, schedule_failed),
+                       [&](const generation & each) { return each.sequence() == sequence; });
+    }
+    return !failed.empty();
 }
 
 void engine::end_cancelled(step_events & events) {
@@ -65,13 +96,18 @@ void engine::end_cancelled(step_events & events) {
         std::swap(ids, cancelled_);
     }
     for (const operation_id id : ids) {
-        const auto found =
-            std::find_if(generations_.begin(), generations_.end(), [&](const auto & each) { return each->id() == id; });
-        if (found != generations_.end()) {
-            (*found)->undo();
-            generations_.erase(found);
-            events.ends.push_back({id, finish_reason::stop, aborted(), std::nullopt});
-        }
+        end_generation(events, aborted(), [&](const generation & each) { return each.id() == id; });
+    }
+}
+
+void engine::end_generation(step_events & events, const std::exception_ptr & failure,
+                            const std::function<bool(const generation &)> & which) {
+    const auto found = std::find_if(generations_.begin(), generations_.end(),
+                                    [&](const auto & each) { return which(*each); });
+    if (found != generations_.end()) {
+        events.ends.push_back({(*found)->id(), finish_reason::stop, failure, std::nullopt});
+        (*found)->undo();
+        generations_.erase(found);
     }
 }
 

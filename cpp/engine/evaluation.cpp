@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "engine/evaluation_checks.h"
+#include "engine/failures.h"
 #include "engine/pass.h"
 
 #include <algorithm>
@@ -14,10 +15,11 @@ namespace {
 /// Walks the entries in passes of at most batch_size tokens.
 class evaluator {
 public:
-    evaluator(context & target, sequence_table & sequences, const evaluate_request & request)
+    evaluator(context & target, sequence_table & sequences, const evaluate_request & request, const live_source & live)
         : target_(target),
           sequences_(sequences),
           request_(request),
+          live_(live),
           output_(request.logits),
           need_outputs_(taps_that_need_outputs(target)) {
         for (const evaluate_entry & entry : request.entries) {
@@ -65,6 +67,9 @@ private:
             entry_ += complete ? 1 : 0;
         }
 
+        if (!ask_strengths(live_requests(target_.graph()), live_, [&] { return target_.abort_requested(); }).empty()) {
+            throw error(error_code::SCHEDULE_FAILED, schedule_failed);
+        }
         const decode_status status = next.run();
         if (status == decode_status::ok) {
             for (const auto & [sequence, position] : advanced) {
@@ -89,6 +94,7 @@ private:
     context & target_;
     sequence_table & sequences_;
     const evaluate_request & request_;
+    const live_source & live_;
     float * output_;
     std::vector<std::shared_ptr<tap>> need_outputs_;
     std::vector<int32_t> prompt_ends_;  ///< by entry
@@ -111,7 +117,8 @@ bool cut_back(context & target, sequence_table & sequences, int32_t sequence, in
     return !kept && position > 0;
 }
 
-evaluate_result evaluate(context & target, sequence_table & sequences, evaluate_request & request) {
+evaluate_result evaluate(context & target, sequence_table & sequences, evaluate_request & request,
+                         const live_source & live) {
     // An answer's last token has not been evaluated yet: it goes first.
     std::vector<std::optional<int32_t>> pending;
     for (evaluate_entry & entry : request.entries) {
@@ -144,7 +151,7 @@ evaluate_result evaluate(context & target, sequence_table & sequences, evaluate_
 
     decode_status status = decode_status::ok;
     try {
-        status = evaluator(target, sequences, request).run();
+        status = evaluator(target, sequences, request, live).run();
     } catch (...) {
         undo();
         throw;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "engine/live_strengths.h"
 #include "engine/requests.h"
 #include "engine/sequence_table.h"
 #include "model/context.h"
@@ -9,7 +10,8 @@ namespace llama_steer {
 /// Appends tokens to sequences in as few forward passes as they fit, copies out the wanted logits and the captures'
 /// labels. All or nothing: on failure or abort every sequence is cut back to where it was.
 /// Throws llama_steer::error.
-evaluate_result evaluate(context & target, sequence_table & sequences, evaluate_request & request);
+evaluate_result evaluate(context & target, sequence_table & sequences, evaluate_request & request,
+                         const live_source & live);
 
 /// What CONTEXT_FULL says.
 extern const char * const memory_is_full;

@@ -10,6 +10,10 @@ namespace llama_steer {
 
 // What the engine rejects with where nothing was thrown.
 
+/// What SCHEDULE_FAILED says.
+inline constexpr const char * schedule_failed =
+    "a schedule function threw or did not return a finite number; nothing of this step was kept for its sequence";
+
 inline std::exception_ptr make_failure(error_code code, std::string message) {
     return std::make_exception_ptr(error(code, std::move(message)));
 }

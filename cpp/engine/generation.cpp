@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "engine/evaluation.h"
 #include "engine/evaluation_checks.h"
+#include "engine/failures.h"
 
 #include <algorithm>
 #include <string>
@@ -147,7 +148,7 @@ void generation::advance(step_events & events, std::vector<llama_token_data> & s
         finished_ = finish_reason::stop;
         return;
     }
-    events.tokens.push_back({id_, chosen});
+    events.tokens.push_back({id_, chosen, projections()});
     ++generated_;
     if (generated_ == request_.max_tokens) {
         finished_ = finish_reason::length;
@@ -163,6 +164,32 @@ void generation::undo() {
     } else if (joined_ > 0) {
         cut_back(target_, sequences_, request_.sequence, sequences_.position(request_.sequence));
     }
+}
+
+std::vector<projection_report> generation::projections() const {
+    std::vector<projection_report> found;
+    instrumentation & graph = target_.graph();
+    if (const steering_list * list = graph.steering().list(request_.sequence)) {
+        for (const std::shared_ptr<intervention> & each : *list) {
+            if (const std::vector<float> * values = reports(each->kind()) ? graph.reports().find(each->id()) : nullptr) {
+                found.push_back({each->id(), *values});
+            }
+        }
+    }
+    return found;
+}
+
+std::exception_ptr generation::missing_marker() const {
+    const instrumentation & graph = target_.graph();
+    const steering_list * list = graph.steering().list(request_.sequence);
+    if (list != nullptr && std::any_of(list->begin(), list->end(), [&](const auto & each) {
+            return each->misses_marker(graph.layout(), request_.sequence);
+        })) {
+        return make_failure(error_code::MARKER_NOT_SEEN,
+                            "the answer ended without the opening marker that steering between markers required: allow "
+                            "more tokens, or leave out required");
+    }
+    return nullptr;
 }
 
 bool generation::is_stop(int32_t token) const {

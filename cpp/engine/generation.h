@@ -36,11 +36,15 @@ public:
     /// The labels of what the request's capture holds; nothing where it has none.
     std::optional<capture_labels> captured() const;
 
+    /// MARKER_NOT_SEEN where the answer lacks a marker that steering requires; else null.
+    std::exception_ptr missing_marker() const;
+
     /// Set when the generation is over.
     std::optional<finish_reason> finished() const { return finished_; }
 
 private:
     bool is_stop(int32_t token) const;
+    std::vector<projection_report> projections() const;
     void check_capture() const;
 
     operation_id id_;

@@ -69,9 +69,16 @@ enum class finish_reason : uint8_t {
     context,  ///< the sequence is full
 };
 
+/// What a tracking or observing intervention found on one row.
+struct projection_report {
+    uint64_t intervention;
+    std::vector<float> values;  ///< layer by layer, vector by vector
+};
+
 struct generated_token {
     operation_id generation;
     sampled_token token;
+    std::vector<projection_report> projections;  ///< on the row that chose the token
 };
 
 struct generation_end {

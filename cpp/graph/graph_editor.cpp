@@ -3,6 +3,8 @@
 #include "base/error.h"
 #include "graph/site_name.h"
 
+#include <algorithm>
+
 #include <ggml.h>
 
 namespace llama_steer {
@@ -27,6 +29,11 @@ ggml_tensor * graph_editor::find(const std::string & name, int layer) const {
     }
     const auto node = found->second.find(layer);
     return node == found->second.end() ? nullptr : node->second;
+}
+
+int32_t graph_editor::index_of(const ggml_tensor * tensor) const {
+    const auto found = std::find(nodes_.begin(), nodes_.end(), tensor);
+    return found == nodes_.end() ? -1 : static_cast<int32_t>(found - nodes_.begin());
 }
 
 void graph_editor::require_room(int count) const {

@@ -19,6 +19,9 @@ public:
     /// The node `<name>-<layer>`, or null. Where a graph uses a name twice in a layer, the later node is the site.
     ggml_tensor * find(const std::string & name, int layer) const;
 
+    /// The place of a node in the order of computation; -1 where it is none of the graph's.
+    int32_t index_of(const ggml_tensor * tensor) const;
+
     /// Every named node: name -> layer -> node.
     const std::map<std::string, std::map<int, ggml_tensor *>> & nodes() const { return named_; }
 

@@ -72,6 +72,7 @@ instrumentation::instrumentation(int32_t max_sequences, int n_layers)
     : n_layers_(n_layers),
       steering_(max_sequences),
       conditions_(max_sequences),
+      identities_(max_sequences),
       layout_(max_sequences) {}
 
 void instrumentation::attach(std::shared_ptr<tap> target) {
@@ -111,6 +112,11 @@ uint64_t instrumentation::bytes_copied() const {
 }
 
 void instrumentation::set_steering(int32_t sequence, std::shared_ptr<const steering_list> list) {
+    if (const steering_list * old = steering_.list(sequence)) {
+        for (const std::shared_ptr<intervention> & each : *old) {
+            reports_.forget(each->id());
+        }
+    }
     if (steering_.set(sequence, std::move(list))) {
         ++epoch_;
     }

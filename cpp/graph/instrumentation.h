@@ -4,6 +4,7 @@
 #include "capture/tap.h"
 #include "graph/seam.h"
 #include "steering/condition_memory.h"
+#include "steering/prefix_identities.h"
 #include "steering/program_compiler.h"
 #include "steering/report_board.h"
 #include "steering/steering_plan.h"
@@ -34,9 +35,16 @@ public:
     void set_steering(int32_t sequence, std::shared_ptr<const steering_list> list);
     const steering_plan & steering() const { return steering_; }
     condition_memory & conditions() { return conditions_; }
+    prefix_identities & identities() { return identities_; }
     /// What interventions report of the pass that ran last.
     report_board & reports() { return reports_; }
     program_compiler & compiler() { return compiler_; }
+
+    /// Notes what a token of the batch that was just decoded was computed from.
+    void identify(int32_t sequence, int32_t position, int32_t token, bool output) {
+        identities_.set(sequence, position, token,
+                        hash_of_actions(steering_.list(sequence), layout_, {sequence, position, output}));
+    }
 
     /// The batch that is about to be decoded; filled by the caller before every decode.
     batch_layout & layout() { return layout_; }
@@ -62,6 +70,7 @@ private:
     tap_occasion occasion_ = tap_occasion::generation;
     steering_plan steering_;
     condition_memory conditions_;
+    prefix_identities identities_;
     report_board reports_;
     program_compiler compiler_{conditions_, reports_};
     batch_layout layout_;

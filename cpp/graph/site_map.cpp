@@ -75,7 +75,7 @@ site_table site_map::shapes(int64_t n_tokens) {
     const auto add = [&](const std::string & name, int layer, const ggml_tensor * tensor, int32_t heads) {
         const int64_t width = tensor == nullptr ? 0 : row_width(tensor, n_tokens);
         if (width > 0) {
-            table[name][layer] = {width, heads};
+            table[name][layer] = {width, heads, editor_.index_of(tensor)};
         }
     };
     for (const auto & [name, layers] : editor_.nodes()) {

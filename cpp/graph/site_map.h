@@ -16,6 +16,7 @@ namespace llama_steer {
 struct site_shape {
     int64_t width = 0;  ///< elements in a row (of one token)
     int32_t heads = 0;  ///< of `attention_heads`: heads in a row; else 0
+    int32_t order = 0;  ///< when it is computed: ascending in the order of the graph
 };
 
 /// Public names and raw node names -> layers -> shapes.

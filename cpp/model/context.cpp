@@ -116,6 +116,7 @@ decode_status context::decode(const std::vector<batch_token> & batch) {
         batch_->seq_id[i][0] = batch[i].sequence;
         batch_->logits[i] = batch[i].output ? 1 : 0;
     }
+    instrumentation_.reports().clear();
     int32_t status = 0;
     try {
         status = llama_decode(handle_.get(), *batch_);
@@ -134,6 +135,9 @@ decode_status context::decode(const std::vector<batch_token> & batch) {
     if (status != 0) {
         throw error(error_code::DECODE_FAILED, "the forward pass failed: " + log.errors());
     }
+    for (const batch_token & each : batch) {
+        instrumentation_.identify(each.sequence, each.position, each.token, each.output);
+    }
     ++decodes_;
     tokens_ += batch.size();
     return decode_status::ok;
@@ -143,11 +147,23 @@ const float * context::logits(int32_t index) const { return llama_get_logits_ith
 
 bool context::cut(int32_t sequence, int32_t position) {
     llama_memory_t memory = llama_get_memory(handle_.get());
+    instrumentation_.identities().cut(sequence, position);
     if (llama_memory_seq_rm(memory, sequence, position, -1)) {
         return true;
     }
     llama_memory_seq_rm(memory, sequence, -1, -1);
+    instrumentation_.identities().cut(sequence, 0);
     return false;
+}
+
+bool context::holds_beginning(int32_t sequence) const {
+    return llama_memory_seq_pos_min(llama_get_memory(handle_.get()), sequence) == 0;
+}
+
+void context::copy_prefix(int32_t from, int32_t to, int32_t count) {
+    llama_memory_seq_cp(llama_get_memory(handle_.get()), from, to, 0, count);
+    instrumentation_.identities().copy(from, to, count);
+    instrumentation_.conditions().copy(from, to, count);
 }
 
 context_statistics context::statistics() const {

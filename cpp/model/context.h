@@ -65,11 +65,18 @@ public:
     /// memory is recurrent and cannot go back.
     bool cut(int32_t sequence, int32_t position);
 
+    /// Whether the memory still has the first token of `sequence`: models with sliding windows forget it.
+    bool holds_beginning(int32_t sequence) const;
+    /// Gives `to`, which must be empty, the first `count` tokens of `from`, without computing or copying them. Only with
+    /// unified memory.
+    void copy_prefix(int32_t from, int32_t to, int32_t count);
+
     context_statistics statistics() const;
 
     /// Makes a decode in flight return `aborted` soon (checked between graph nodes), from any thread.
     void request_abort() { abort_.store(true); }
     void clear_abort() { abort_.store(false); }
+    bool abort_requested() const { return abort_.load(); }
 
 private:
     struct deleter {

@@ -49,6 +49,8 @@ public:
 
     /// Throws as the constructor, with nothing changed.
     void set_numbers(intervention_numbers numbers);
+    /// Of a live intervention, in the pass to come.
+    void set_live_strength(float strength) { live_strength_ = strength; }
 
     /// Whether the sum that llama.cpp can compute on a device does all of it.
     bool is_plain_sum() const { return kind() == operation::add && when() == nullptr && !preserve_norm(); }
@@ -58,9 +60,15 @@ public:
         if (!request_.tokens.selects(layout, sequence, position, output)) {
             return 0.0F;
         }
+        if (request_.live) {
+            return live_strength_;
+        }
         return static_cast<float>(
             request_.numbers.strength.at(layout, sequence, position, layout.step(sequence, position), output));
     }
+
+    /// Whether it needs markers (token_selection::required) that `sequence` has not held so far.
+    bool misses_marker(const batch_layout & layout, int32_t sequence) const;
 
     /// Of what it does to a token it acts on with a strength, apart from that strength and the bounds.
     uint64_t hash() const { return hash_; }
@@ -71,6 +79,7 @@ private:
     uint64_t id_;
     intervention_request request_;
     uint64_t hash_;
+    float live_strength_ = 0.0F;
 };
 
 /// The interventions on one sequence, applied in order.

@@ -49,7 +49,7 @@ std::shared_ptr<const direction_set> direction_set_of(const model & source) {
     std::vector<int> layers = all_layers(source);
     layers.erase(layers.begin());
     return std::make_shared<const direction_set>(random_directions(source).data(), source.info().hidden_size, layers,
-                                                 source.info().n_layers, source.info().hidden_size);
+                                                 source.info().n_layers);
 }
 
 void steer_both(testbed::waiting_engine & mine, reference::plain_context & theirs, const model & source,
@@ -409,7 +409,7 @@ TEST(architectures_label_and_steer_rows_as_the_sequence_alone_has_them) {
             testbed::waiting_engine together(options, source);
             const recording rows(*source);
             together.attach(rows.target());
-            const auto steering_of = [&](int32_t sequence) -> std::vector<steering_term> {
+            const auto steering_of = [&](int32_t sequence) -> std::vector<testbed::steering_term> {
                 const token_scope scope = sequence % 2 == 0 ? token_scope::all : token_scope::last_prompt;
                 return {{direction_set_of(*source), 0.7F * static_cast<float>(sequence), scope}};
             };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "steering/site_id.h"
 #include "model/backend.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
@@ -91,8 +92,27 @@ inline std::shared_ptr<const direction_set> directions(uint64_t seed, std::vecto
     for (float & value : data) {
         value = 0.05F * random();
     }
-    return std::make_shared<const direction_set>(data.data(), info.hidden_size, layers, info.n_layers,
-                                                 info.hidden_size);
+    return std::make_shared<const direction_set>(data.data(), info.hidden_size, layers, info.n_layers);
+}
+
+/// Adds strength * directions to the residual of some tokens.
+struct steering_term {
+    std::shared_ptr<const direction_set> directions;
+    float strength;
+    token_selector tokens;
+};
+
+inline std::shared_ptr<const steering_list> steering_of(const std::vector<steering_term> & terms) {
+    auto list = std::make_shared<steering_list>();
+    for (const steering_term & each : terms) {
+        intervention_request request;
+        request.site = site_id("residual");
+        request.directions = each.directions;
+        request.tokens = each.tokens;
+        request.numbers.strength = schedule::constant(static_cast<double>(each.strength));
+        list->push_back(std::make_shared<intervention>(std::move(request)));
+    }
+    return list;
 }
 
 /// A tap on float32 memory of [layers][capacity][width].
@@ -154,11 +174,10 @@ public:
         return promise->get_future().get();
     }
 
-    void steer(int32_t sequence, std::vector<steering_term> terms) {
-        wait([&](operation_done done) {
-            engine_.set_steering(sequence, std::make_shared<const steering_list>(std::move(terms)), std::move(done));
-        });
+    void steer(int32_t sequence, std::shared_ptr<const steering_list> list) {
+        wait([&](operation_done done) { engine_.set_steering(sequence, std::move(list), std::move(done)); });
     }
+    void steer(int32_t sequence, const std::vector<steering_term> & terms) { steer(sequence, steering_of(terms)); }
     void truncate(int32_t sequence, int32_t position) {
         wait([&](operation_done done) { engine_.truncate(sequence, position, std::move(done)); });
     }
