@@ -9,6 +9,7 @@
 #include "errors.h"
 #include "fit.h"
 #include "instance.h"
+#include "intervention_wrap.h"
 #include "model/backend.h"
 #include "model_wrap.h"
 #include "moments_wrap.h"
@@ -78,6 +79,7 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     self->model_class = Napi::Persistent(model_wrap::define(env));
     self->context_class = Napi::Persistent(context_wrap::define(env));
     self->directions_class = Napi::Persistent(directions_wrap::define(env));
+    self->intervention_class = Napi::Persistent(intervention_wrap::define(env));
     self->moments_class = Napi::Persistent(moments_wrap::define(env));
     self->capture_writer_class = Napi::Persistent(capture_writer_wrap::define(env));
     self->capture_reader_class = Napi::Persistent(capture_reader_wrap::define(env));

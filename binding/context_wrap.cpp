@@ -3,7 +3,10 @@
 #include "arguments.h"
 #include "errors.h"
 #include "instance.h"
+#include "intervention_arguments.h"
+#include "intervention_wrap.h"
 #include "labels.h"
+#include "live_strengths_call.h"
 #include "requests.h"
 #include "sites.h"
 #include "task.h"
@@ -22,6 +25,8 @@ Napi::Function context_wrap::define(Napi::Env env) {
                            InstanceMethod<&context_wrap::start>("start"),
                            InstanceMethod<&context_wrap::cancel>("cancel"),
                            InstanceMethod<&context_wrap::set_steering>("setSteering"),
+                           InstanceMethod<&context_wrap::set_numbers>("setNumbers"),
+                           InstanceMethod<&context_wrap::share_prefix>("sharePrefix"),
                            InstanceMethod<&context_wrap::truncate>("truncate"),
                            InstanceMethod<&context_wrap::attach>("attach"),
                            InstanceMethod<&context_wrap::detach>("detach"),
@@ -32,12 +37,12 @@ Napi::Function context_wrap::define(Napi::Env env) {
 Napi::Value context_wrap::create(const Napi::CallbackInfo & info, const std::shared_ptr<const model> & source) {
     const Napi::Env env = info.Env();
     const context_options options = context_arguments(info[0]);
-    if (!info[1].IsFunction()) {
-        throw_wrong_type("onStep", "a function");
+    if (!info[1].IsFunction() || !info[2].IsFunction()) {
+        throw_wrong_type("onStep and onLive", "functions");
     }
 
     instance & self = instance::of(env);
-    const dispatcher::ticket id = self.events.begin(env, {info[1], info.This()});
+    const dispatcher::ticket id = self.events.begin(env, {info[1], info[2], info.This()});
     auto back = std::make_shared<link>();
     auto cancelled = std::make_shared<std::atomic<bool>>(false);
     self.run_in_background(id, cancelled, [source, options, back, &self, id]() -> instance::finisher {
@@ -49,9 +54,13 @@ Napi::Value context_wrap::create(const Napi::CallbackInfo & info, const std::sha
                 }
             });
         };
+        auto live = make_live_source(self.events, [back](Napi::Env current, const std::vector<live_request> & requests) {
+            return back->self == nullptr ? std::vector<double>()
+                                         : call_live_function(current, back->self->on_live_.Value(), requests);
+        });
         look_up_sites(*source);
         auto made = std::make_shared<creation>();
-        made->made = std::make_shared<engine>(source, options, std::move(on_step));
+        made->made = std::make_shared<engine>(source, options, std::move(on_step), std::move(live));
         made->back = back;
         made->ticket = id;
         return [made](Napi::Env current) -> Napi::Value {
@@ -71,6 +80,7 @@ context_wrap::context_wrap(const Napi::CallbackInfo & info) : ObjectWrap(info) {
     link_ = made.back;
     link_->self = this;
     on_step_ = Napi::Persistent(self.events.kept(info.Env(), made.ticket, 0).As<Napi::Function>());
+    on_live_ = Napi::Persistent(self.events.kept(info.Env(), made.ticket, 1).As<Napi::Function>());
     self.track(engine_);
 }
 
@@ -179,6 +189,40 @@ Napi::Value context_wrap::cancel(const Napi::CallbackInfo & info) {
     });
 }
 
+namespace {
+
+/// { tokens: Int32Array, interventions: Float64Array, counts: Int32Array, values: Float32Array }: for each report the
+/// token of the step that it goes with, and how many of the values are its; undefined where nothing was reported.
+Napi::Value projections_object(Napi::Env env, const step_events & events) {
+    std::vector<int32_t> tokens;
+    std::vector<double> interventions;
+    std::vector<int32_t> counts;
+    std::vector<float> values;
+    for (size_t i = 0; i < events.tokens.size(); ++i) {
+        for (const projection_report & each : events.tokens[i].projections) {
+            tokens.push_back(static_cast<int32_t>(i));
+            interventions.push_back(static_cast<double>(each.intervention));
+            counts.push_back(static_cast<int32_t>(each.values.size()));
+            values.insert(values.end(), each.values.begin(), each.values.end());
+        }
+    }
+    if (tokens.empty()) {
+        return env.Undefined();
+    }
+    Napi::Object result = Napi::Object::New(env);
+    const auto set = [&](const char * key, auto array, const auto & from) {
+        std::copy(from.begin(), from.end(), array.Data());
+        result.Set(key, array);
+    };
+    set("tokens", Napi::Int32Array::New(env, tokens.size()), tokens);
+    set("interventions", Napi::Float64Array::New(env, interventions.size()), interventions);
+    set("counts", Napi::Int32Array::New(env, counts.size()), counts);
+    set("values", Napi::Float32Array::New(env, values.size()), values);
+    return result;
+}
+
+}  // namespace
+
 void context_wrap::deliver(Napi::Env env, const step_events & events) {
     Napi::Float64Array generations = Napi::Float64Array::New(env, events.tokens.size());
     Napi::Int32Array tokens = Napi::Int32Array::New(env, events.tokens.size());
@@ -199,7 +243,7 @@ void context_wrap::deliver(Napi::Env env, const step_events & events) {
         end.Set("captured", source.captured ? labels_object(env, 0, *source.captured) : env.Undefined());
         ends.Set(i, end);
     }
-    on_step_.Call({generations, tokens, log_probabilities, ends});
+    on_step_.Call({generations, tokens, log_probabilities, ends, projections_object(env, events)});
     for (const generation_end & end : events.ends) {
         const auto found = generations_.find(end.generation);
         if (found != generations_.end()) {
@@ -217,6 +261,36 @@ Napi::Value context_wrap::set_steering(const Napi::CallbackInfo & info) {
         // Callers set strengths at every step: nothing waits for it, and only a disposed context can refuse it.
         get().set_steering(sequence, std::move(list), [](const std::exception_ptr &) {});
         return info.Env().Undefined();
+    });
+}
+
+Napi::Value context_wrap::set_numbers(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        std::shared_ptr<intervention> target = unwrap_argument<intervention_wrap>(info[0], "an intervention")->get();
+        intervention_numbers numbers = numbers_argument(info[1]);
+        intervention::check(numbers);
+        get().set_numbers(std::move(target), std::move(numbers), [](const std::exception_ptr &) {});
+        return info.Env().Undefined();
+    });
+}
+
+Napi::Value context_wrap::share_prefix(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        const int32_t sequence = sequence_argument(info[0]);
+        std::vector<int32_t> prompt = int32_array_argument(info[1], "prompt");
+        dispatcher & events = instance::of(env).events;
+        const dispatcher::ticket id = events.begin(env, {info.This()});
+        engine_->share_prefix(sequence, std::move(prompt), [&events, id](int32_t count, std::exception_ptr failure) {
+            events.post([&events, id, count, failure](Napi::Env current) {
+                if (failure) {
+                    events.reject(current, id, failure);
+                } else {
+                    events.resolve(current, id, Napi::Number::New(current, count));
+                }
+            });
+        });
+        return events.promise(id);
     });
 }
 

@@ -15,8 +15,8 @@ namespace llama_steer {
 class context_wrap : public Napi::ObjectWrap<context_wrap> {
 public:
     static Napi::Function define(Napi::Env env);
-    /// createContext({ sequences, contextSize?, batchSize?, threads?, unifiedMemory? }, onStep) -> { promise, cancel()
-    /// }
+    /// createContext({ sequences, contextSize?, batchSize?, threads?, unifiedMemory? }, onStep, onLive) -> { promise,
+    /// cancel() }
     static Napi::Value create(const Napi::CallbackInfo & info, const std::shared_ptr<const model> & source);
 
     explicit context_wrap(const Napi::CallbackInfo & info);
@@ -30,7 +30,7 @@ private:
     struct creation {
         std::shared_ptr<engine> made;
         std::shared_ptr<link> back;
-        dispatcher::ticket ticket;  ///< keeps onStep
+        dispatcher::ticket ticket;  ///< keeps onStep and onLive
     };
 
     Napi::Value options(const Napi::CallbackInfo & info);
@@ -42,6 +42,8 @@ private:
     Napi::Value start(const Napi::CallbackInfo & info);
     Napi::Value cancel(const Napi::CallbackInfo & info);
     Napi::Value set_steering(const Napi::CallbackInfo & info);
+    Napi::Value set_numbers(const Napi::CallbackInfo & info);
+    Napi::Value share_prefix(const Napi::CallbackInfo & info);
     Napi::Value truncate(const Napi::CallbackInfo & info);
     Napi::Value attach(const Napi::CallbackInfo & info);
     Napi::Value detach(const Napi::CallbackInfo & info);
@@ -56,6 +58,7 @@ private:
     std::shared_ptr<engine> engine_;
     std::shared_ptr<link> link_;
     Napi::FunctionReference on_step_;
+    Napi::FunctionReference on_live_;
     /// Running generations, each keeping this object and the event loop alive.
     std::map<operation_id, dispatcher::ticket> generations_;
     std::map<int32_t, std::shared_ptr<tap>> taps_;

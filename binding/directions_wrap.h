@@ -9,8 +9,8 @@
 
 namespace llama_steer {
 
-/// `NativeDirections`: a steering vector checked against a model and copied to native memory, once for all sequences
-/// that steer with it. Made by `NativeModel.createDirections(data: Float32Array, layers: Int32Array)` only.
+/// `NativeDirections`: vectors made ready for an operation in native memory, once for all sequences that steer with
+/// them. Made by `NativeModel.createDirections(request)` only; see intervention_arguments.h.
 class directions_wrap : public Napi::ObjectWrap<directions_wrap> {
 public:
     static constexpr const char * class_name = "a steering vector of this model";

@@ -38,6 +38,7 @@ struct instance {
     Napi::FunctionReference model_class;
     Napi::FunctionReference context_class;
     Napi::FunctionReference directions_class;
+    Napi::FunctionReference intervention_class;
     Napi::FunctionReference moments_class;
     Napi::FunctionReference capture_writer_class;
     Napi::FunctionReference capture_reader_class;

@@ -5,6 +5,7 @@
 #include "directions_wrap.h"
 #include "errors.h"
 #include "instance.h"
+#include "intervention_wrap.h"
 #include "model/tokenizer.h"
 #include "sites.h"
 #include "task.h"
@@ -23,6 +24,7 @@ Napi::Function model_wrap::define(Napi::Env env) {
                            InstanceMethod<&model_wrap::token_bytes>("tokenBytes"),
                            InstanceMethod<&model_wrap::is_end_of_generation>("isEndOfGeneration"),
                            InstanceMethod<&model_wrap::create_directions>("createDirections"),
+                           InstanceMethod<&model_wrap::create_intervention>("createIntervention"),
                            InstanceMethod<&model_wrap::create_context>("createContext"),
                            InstanceMethod<&model_wrap::dispose>("dispose"),
                        });
@@ -157,6 +159,10 @@ Napi::Value model_wrap::is_end_of_generation(const Napi::CallbackInfo & info) {
 
 Napi::Value model_wrap::create_directions(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] { return directions_wrap::create(info, *get()); });
+}
+
+Napi::Value model_wrap::create_intervention(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] { return intervention_wrap::create(info, *get()); });
 }
 
 Napi::Value model_wrap::create_context(const Napi::CallbackInfo & info) {

@@ -33,6 +33,7 @@ private:
     Napi::Value token_bytes(const Napi::CallbackInfo & info);
     Napi::Value is_end_of_generation(const Napi::CallbackInfo & info);
     Napi::Value create_directions(const Napi::CallbackInfo & info);
+    Napi::Value create_intervention(const Napi::CallbackInfo & info);
     Napi::Value create_context(const Napi::CallbackInfo & info);
     Napi::Value dispose(const Napi::CallbackInfo & info);
     void release(Napi::Env env);

@@ -1,7 +1,6 @@
 #include "requests.h"
 
 #include "arguments.h"
-#include "directions_wrap.h"
 #include "errors.h"
 
 #include <cmath>
@@ -126,20 +125,6 @@ generate_request generate_arguments(int32_t sequence, const Napi::Value & prompt
         request.capture = std::make_shared<tap>(std::move(capture));
     }
     return request;
-}
-
-std::shared_ptr<const steering_list> steering_argument(const Napi::Value & value) {
-    const Napi::Array array = array_argument(value, "steering");
-    auto list = std::make_shared<steering_list>();
-    for (uint32_t i = 0; i < array.Length(); ++i) {
-        const Napi::Object source = object_argument(array.Get(i), "an intervention");
-        steering_term term;
-        term.directions = unwrap_argument<directions_wrap>(source.Get("directions"), "vector")->get();
-        term.strength = float_argument(source.Get("strength"), "strength");
-        term.tokens = selection_argument(source.Get("tokens"), "tokens");
-        list->push_back(std::move(term));
-    }
-    return list->empty() ? nullptr : list;
 }
 
 }  // namespace llama_steer

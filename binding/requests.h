@@ -2,7 +2,6 @@
 
 #include "engine/requests.h"
 #include "model/context.h"
-#include "steering/intervention.h"
 
 #include <napi.h>
 
@@ -29,8 +28,5 @@ token_selection selection_argument(const Napi::Value & value, const char * name)
 /// half }, checked against what `source` offers. Borrows the memory of `into`. Throws SITE_UNKNOWN, LAYER_OUT_OF_RANGE,
 /// WIDTH_MISMATCH, BUFFER_TOO_SMALL, BUFFER_DETACHED.
 tap_request capture_argument(const Napi::Value & value, const model & source);
-
-/// [{ directions, strength, tokens: a selection }]
-std::shared_ptr<const steering_list> steering_argument(const Napi::Value & value);
 
 }  // namespace llama_steer

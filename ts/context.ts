@@ -12,6 +12,7 @@ import { runTask } from "./run-task.js";
 import { Sequence } from "./sequence.js";
 import { type Sites, sitesOf } from "./site.js";
 import { SteerError } from "./steer-error.js";
+import { SteeringRegistry } from "./steering-registry.js";
 
 export interface ContextOptions {
     /** Sequences that can live side by side, 1 to 256. Default 1. */
@@ -88,6 +89,7 @@ const codesOfBegun: readonly string[] = [
     "DECODE_FAILED",
     "OUT_OF_MEMORY",
     "SITE_UNKNOWN",
+    "SCHEDULE_FAILED",
     "INTERNAL",
 ];
 
@@ -105,17 +107,24 @@ export class Context {
     #disposed: Promise<void> | undefined;
 
     readonly model: Model;
+    /** @internal The interventions of its sequences. */
+    readonly registry: SteeringRegistry;
     /** The options in force. */
     readonly options: Readonly<Required<Omit<ContextOptions, "flashAttention">>>;
 
     /** @internal */
-    static async create(model: Model, start: (onStep: NativeStepListener) => Promise<NativeContext>): Promise<Context> {
+    static async create(
+        model: Model,
+        start: (onStep: NativeStepListener, onLive: SteeringRegistry["answer"]) => Promise<NativeContext>,
+    ): Promise<Context> {
         const hub = new GenerationHub();
-        return new Context(model, await start(hub.onStep), hub);
+        const registry = new SteeringRegistry();
+        return new Context(model, await start(hub.onStep, registry.answer), hub, registry);
     }
 
-    private constructor(model: Model, native: NativeContext, hub: GenerationHub) {
+    private constructor(model: Model, native: NativeContext, hub: GenerationHub, registry: SteeringRegistry) {
         this.model = model;
+        this.registry = registry;
         this.#native = native;
         this.#hub = hub;
         this.options = Object.freeze(native.options());
@@ -172,8 +181,9 @@ export class Context {
         for (const { sequence } of entries) {
             sequence.follow(evaluating);
         }
+        const ids = entries.map(({ sequence }) => sequence.id);
         const result = await evaluating
-            .catch((error) => this.#afterFailure(error, begun))
+            .catch((error) => this.#afterFailure(this.registry.explain(error, ids), begun))
             .finally(() => release(logits));
         for (const labels of result.captures) {
             this.#captures.get(labels.id)?.receive(labels);
@@ -258,6 +268,7 @@ export class Context {
         const host = {
             native: this.#native,
             hub: this.#hub,
+            registry: this.registry,
             tokenizer: this.model.tokenizer,
             sites: () => this.sites(),
             contextSize: this.options.contextSize,

@@ -1,8 +1,9 @@
-import type { NativeGenerationEnd, NativeStepListener } from "./native.js";
+import type { NativeGenerationEnd, NativeProjections, NativeStepListener } from "./native.js";
 
 /** What the hub hands to a running generation. */
 export interface GenerationSink {
-    push(token: number, logProbability: number): void;
+    /** `projections`: by the id of the intervention that found them. */
+    push(token: number, logProbability: number, projections: Map<number, Float32Array> | undefined): void;
     end(end: NativeGenerationEnd): void;
 }
 
@@ -14,13 +15,28 @@ export class GenerationHub {
         this.#sinks.set(generation, sink);
     }
 
-    readonly onStep: NativeStepListener = (generations, tokens, logProbabilities, ends) => {
+    readonly onStep: NativeStepListener = (generations, tokens, logProbabilities, ends, projections) => {
+        const reported = projections === undefined ? undefined : reportsByToken(projections);
         for (let i = 0; i < tokens.length; i++) {
-            this.#sinks.get(generations[i] as number)?.push(tokens[i] as number, logProbabilities[i] as number);
+            this.#sinks.get(generations[i] as number)
+                ?.push(tokens[i] as number, logProbabilities[i] as number, reported?.get(i));
         }
         for (const end of ends) {
             this.#sinks.get(end.generation)?.end(end);
             this.#sinks.delete(end.generation);
         }
     };
+}
+
+function reportsByToken({ tokens, interventions, counts, values }: NativeProjections): Map<number, Map<number, Float32Array>> {
+    const reports = new Map<number, Map<number, Float32Array>>();
+    let begin = 0;
+    tokens.forEach((token, i) => {
+        const end = begin + (counts[i] as number);
+        const ofToken = reports.get(token) ?? new Map<number, Float32Array>();
+        ofToken.set(interventions[i] as number, values.slice(begin, end));
+        reports.set(token, ofToken);
+        begin = end;
+    });
+    return reports;
 }

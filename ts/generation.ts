@@ -9,6 +9,8 @@ import { readersOf } from "./row-readers.js";
 import { abortError } from "./run-task.js";
 import type { Sites } from "./site.js";
 import { SteerError } from "./steer-error.js";
+import type { Steering } from "./steering.js";
+import type { SteeringRegistry } from "./steering-registry.js";
 import { rowsPerPrompt } from "./token-selection.js";
 import type { Tokenizer } from "./tokenizer.js";
 
@@ -49,6 +51,11 @@ export interface GeneratedToken {
     text: string;
     /** ln p(token) under the (steered) model, before temperature and filters. */
     logProbability: number;
+    /**
+     * What the interventions that report (`"track"`, `"observe"`) found on the row that chose this token: projections, layer
+     * by layer and in each layer vector by vector. Absent where none reports.
+     */
+    projections?: ReadonlyMap<Steering, Float32Array>;
 }
 
 /** A finished answer. */
@@ -68,6 +75,7 @@ export interface GenerationResult {
 export interface GenerationHost {
     native: NativeContext;
     hub: GenerationHub;
+    registry: SteeringRegistry;
     tokenizer: Tokenizer;
     sites: () => Sites;
     contextSize: number;
@@ -114,8 +122,10 @@ export class Generation implements AsyncIterable<GeneratedToken> {
         this.#capture = capture === undefined ? undefined : requestOf(capture, host, prompt.length, settings.maxTokens);
         this.#id = this.#start(sequence, prompt, settings);
         host.hub.add(this.#id, {
-            push: (token, logProbability) => this.#push(token, logProbability),
-            end: (end) => this.#finish(end),
+            push: (token, logProbability, projections) => {
+                this.#push(token, logProbability, projections && bySteering(projections, host.registry));
+            },
+            end: (end) => this.#finish(withCause(end, host.registry, sequence)),
         });
         signal?.addEventListener("abort", this.#onAbort, { once: true });
     }
@@ -140,9 +150,9 @@ export class Generation implements AsyncIterable<GeneratedToken> {
         }
     }
 
-    #push(token: number, logProbability: number): void {
+    #push(token: number, logProbability: number, projections: GeneratedToken["projections"]): void {
         const text = this.#decoder.decode(this.#tokenizer.bytes(token), { stream: true });
-        this.#tokens.push({ token, text, logProbability });
+        this.#tokens.push({ token, text, logProbability, ...(projections === undefined ? {} : { projections }) });
         this.#wake?.();
     }
 
@@ -282,6 +292,24 @@ function requestOf(
         // One more than the prompt: a token that the answer before left pending goes first.
         return rowsPerPrompt(rows) ?? (rows === "generated" ? answer + 1 : promptTokens + 1 + answer);
     });
+}
+
+function bySteering(
+    projections: ReadonlyMap<number, Float32Array>,
+    registry: SteeringRegistry,
+): ReadonlyMap<Steering, Float32Array> {
+    const found = new Map<Steering, Float32Array>();
+    for (const [id, values] of projections) {
+        const steering = registry.find(id);
+        if (steering !== undefined) {
+            found.set(steering, values);
+        }
+    }
+    return found;
+}
+
+function withCause(end: NativeGenerationEnd, registry: SteeringRegistry, sequence: number): NativeGenerationEnd {
+    return end.failure === undefined ? end : { ...end, failure: registry.explain(end.failure, [sequence]) as SteerError };
 }
 
 function definedOnly(options: object): object {

@@ -9,6 +9,7 @@ export {
 } from "./capture-file-writer.js";
 export type { CaptureOptions } from "./capture-request.js";
 export type { ChatMessage, ChatTemplateOptions } from "./chat-template.js";
+export type { Comparison, Condition } from "./condition.js";
 export {
     Context,
     type ContextOptions,
@@ -49,7 +50,22 @@ export {
 export { Sequence } from "./sequence.js";
 export { publicSites, type Site, type Sites } from "./site.js";
 export { SteerError, type SteerErrorCode } from "./steer-error.js";
-export { Steering, type SteerOptions } from "./steering.js";
+export type {
+    AblateOptions,
+    AddOptions,
+    AffineOptions,
+    ClampOptions,
+    CommonSteerOptions,
+    ObserveOptions,
+    Operation,
+    RotateOptions,
+    SetOptions,
+    SteerNumbers,
+    SteerOptions,
+    StrengthUnit,
+    TrackOptions,
+} from "./steer-options.js";
+export { Steering } from "./steering.js";
 export { SteeringVector } from "./steering-vector.js";
 export type { Marker, TokenSelection } from "./token-selection.js";
 export { type DecodeOptions, type EncodeOptions, Tokenizer } from "./tokenizer.js";

@@ -1,11 +1,11 @@
 import { type ChatMessage, ChatTemplate, type ChatTemplateOptions } from "./chat-template.js";
 import { checkBoolean, checkObject, checkString } from "./check.js";
 import { Context, type ContextOptions } from "./context.js";
-import type { NativeDirections, NativeModel } from "./native.js";
+import { DirectionCache } from "./direction-cache.js";
+import type { NativeModel } from "./native.js";
 import { abortError, runTask } from "./run-task.js";
 import { type Sites, sitesOf } from "./site.js";
 import { SteerError } from "./steer-error.js";
-import type { SteeringVector } from "./steering-vector.js";
 import { Tokenizer } from "./tokenizer.js";
 
 /** What a loaded model is. */
@@ -35,9 +35,9 @@ export interface ModelInfo {
  * Not tied to one context: make as many as memory allows.
  */
 export class Model {
-    readonly #native: NativeModel;
+    /** @internal */
+    readonly native: NativeModel;
     readonly #contexts = new Set<Context>();
-    readonly #directions = new WeakMap<SteeringVector, NativeDirections>();
     #chatTemplate: ChatTemplate | undefined;
     #chatTemplateSource: string;
     #sites: Sites | undefined;
@@ -46,13 +46,16 @@ export class Model {
     readonly info: ModelInfo;
     readonly tokenizer: Tokenizer;
 
+    /** @internal Vectors in native memory, made ready for this model. */
+    readonly directions: DirectionCache;
     /** @internal Whether layers were asked to lie on a device. */
     readonly onDevice: boolean;
 
     /** @internal Use {@link loadModel}. */
     constructor(native: NativeModel, onDevice: boolean) {
         this.onDevice = onDevice;
-        this.#native = native;
+        this.native = native;
+        this.directions = new DirectionCache(native);
         const { chatTemplate, beginToken, endToken, addsBeginToken, ...info } = native.info();
         this.info = Object.freeze(info);
         this.tokenizer = new Tokenizer(native);
@@ -67,7 +70,7 @@ export class Model {
     /** A metadata value of the GGUF file as text; undefined if the key is absent. */
     metadata(key: string): string | undefined {
         checkString(key, "key");
-        return this.#native.metadata(key) || undefined;
+        return this.native.metadata(key) || undefined;
     }
 
     /**
@@ -80,7 +83,7 @@ export class Model {
         if (this.#disposed !== undefined) {
             throw new SteerError("DISPOSED", "the model was disposed");
         }
-        this.#sites ??= sitesOf(await this.#native.sites());
+        this.#sites ??= sitesOf(await this.native.sites());
         return this.#sites;
     }
 
@@ -125,8 +128,8 @@ export class Model {
     async createContext(options: ContextOptions & { signal?: AbortSignal } = {}): Promise<Context> {
         checkObject(options, "options");
         const { signal, ...settings } = options;
-        const context = await Context.create(this, (onStep) =>
-            runTask(() => this.#native.createContext(settings, onStep), signal),
+        const context = await Context.create(this, (onStep, onLive) =>
+            runTask(() => this.native.createContext(settings, onStep, onLive), signal),
         );
         if (signal?.aborted) {
             await context.dispose();
@@ -138,16 +141,6 @@ export class Model {
         }
         this.#contexts.add(context);
         return context;
-    }
-
-    /** @internal The vector in native memory, checked against this model once. */
-    directionsOf(vector: SteeringVector): NativeDirections {
-        let directions = this.#directions.get(vector);
-        if (directions === undefined) {
-            directions = this.#native.createDirections(vector.data, Int32Array.from(vector.layers));
-            this.#directions.set(vector, directions);
-        }
-        return directions;
     }
 
     /** @internal */
@@ -163,7 +156,7 @@ export class Model {
 
     async #release(): Promise<void> {
         await Promise.all([...this.#contexts].map((context) => context.dispose()));
-        this.#native.dispose();
+        this.native.dispose();
     }
 
     [Symbol.asyncDispose](): Promise<void> {

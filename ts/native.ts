@@ -34,6 +34,7 @@ export interface NativeSelection {
     open?: Int32Array;
     close?: Int32Array;
     withMarkers?: boolean;
+    required?: boolean;
 }
 
 /** What {@link Schedule} is compiled to: the first phase whose selection takes a token says its strength, else it is 0. */
@@ -57,6 +58,73 @@ export interface NativeCapture {
     into: Float32Array | Uint16Array;
 }
 
+/** One vector of an intervention: data [layers][width], norms [layers]. */
+export interface NativeVector {
+    data: Float32Array;
+    layers: Int32Array;
+    norms?: Float32Array;
+}
+
+export interface NativeDirectionRequest {
+    /** Index in the list of operations. */
+    operation: number;
+    normUnits: boolean;
+    vectors: NativeVector[];
+    up: NativeVector[];
+    bias: NativeVector[];
+}
+
+export interface NativeNumbers {
+    strength: number | NativeSchedule;
+    low?: number;
+    high?: number;
+}
+
+/** `rule`: 0 compares, 1 all, 2 any, 3 not. */
+export interface NativeCondition {
+    rule: number;
+    parts?: NativeCondition[];
+    site?: string;
+    layer?: number;
+    directions?: NativeDirections;
+    measure?: number;
+    latch?: number;
+    above?: boolean;
+    threshold?: number;
+}
+
+export interface NativeInterventionRequest {
+    site: string;
+    directions: NativeDirections;
+    tokens: NativeSelection;
+    when?: NativeCondition;
+    preserveNorm: boolean;
+    live: boolean;
+    numbers: NativeNumbers;
+}
+
+export interface NativeIntervention {
+    id(): number;
+}
+
+/** Asks for the strength of a live intervention in the pass to come. */
+export interface NativeLiveRequest {
+    intervention: number;
+    step: number;
+    position: number;
+    generated: boolean;
+    /** -1 where not known. */
+    token: number;
+}
+
+/** For each report the token of the step that it goes with, and how many of the values are its. */
+export interface NativeProjections {
+    tokens: Int32Array;
+    interventions: Float64Array;
+    counts: Int32Array;
+    values: Float32Array;
+}
+
 export type NativeSites = Record<string, { layers: number[]; widths: number[]; heads: number[] }>;
 
 export interface NativeModel {
@@ -66,12 +134,18 @@ export interface NativeModel {
     tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Int32Array;
     tokenBytes(token: number, special: boolean): Uint8Array;
     isEndOfGeneration(token: number): boolean;
-    createDirections(data: Float32Array, layers: Int32Array): NativeDirections;
-    createContext(options: object, onStep: NativeStepListener): NativeTask<NativeContext>;
+    createDirections(request: NativeDirectionRequest): NativeDirections;
+    createIntervention(request: NativeInterventionRequest): NativeIntervention;
+    createContext(
+        options: object,
+        onStep: NativeStepListener,
+        /** Answers with one number for each request; NaN where the function failed. */
+        onLive: (requests: NativeLiveRequest[]) => Float64Array,
+    ): NativeTask<NativeContext>;
     dispose(): void;
 }
 
-/** A steering vector in native memory. Opaque. */
+/** Vectors made ready for an operation, in native memory. Opaque. */
 export interface NativeDirections {
     readonly nativeDirections: unique symbol;
 }
@@ -82,6 +156,7 @@ export type NativeStepListener = (
     tokens: Int32Array,
     logProbabilities: Float32Array,
     ends: NativeGenerationEnd[],
+    projections: NativeProjections | undefined,
 ) => void;
 
 export interface NativeGenerationEnd {
@@ -145,7 +220,9 @@ export interface NativeContext {
     generate(sequence: number, prompt: Int32Array, options: object, held: boolean): number;
     start(generation: number): void;
     cancel(generation: number): void;
-    setSteering(sequence: number, list: object[]): void;
+    setSteering(sequence: number, list: NativeIntervention[]): void;
+    setNumbers(intervention: NativeIntervention, numbers: NativeNumbers): void;
+    sharePrefix(sequence: number, prompt: Int32Array): Promise<number>;
     truncate(sequence: number, position: number): Promise<void>;
     attach(capture: NativeCapture): number;
     detach(capture: number, into: Float32Array | Uint16Array): Promise<void>;

@@ -1,12 +1,13 @@
 import type { ChatMessage } from "./chat-template.js";
-import { checkFinite, checkObject } from "./check.js";
+import { checkObject } from "./check.js";
 import type { Context, EvaluateEntry, EvaluateOptions, Evaluation } from "./context.js";
 import { checkGenerationOptions, type Generation, type GenerationOptions } from "./generation.js";
 import type { NativeContext } from "./native.js";
 import { SteerError } from "./steer-error.js";
-import { Steering, type SteerOptions } from "./steering.js";
-import { SteeringVector } from "./steering-vector.js";
-import { compileSelection } from "./token-selection.js";
+import type { SteerOptions } from "./steer-options.js";
+import { Steering } from "./steering.js";
+import { checkConflicts } from "./steering-conflicts.js";
+import type { SteeringVector } from "./steering-vector.js";
 
 /**
  * One conversation in a context: its tokens and its steering. Made by {@link Context.sequence}; touches no other
@@ -69,27 +70,34 @@ export class Sequence {
     }
 
     /**
-     * Adds `strength * vector` to the residual stream of this sequence from its next token on. Interventions add up in
-     * the order they were made. Takes effect in call order; while a generation runs, at its next step.
+     * Adds an intervention to this sequence, from its next token on: by default `strength * vector` is added to the residual
+     * stream. Interventions act in the order they were made. Takes effect in call order; while a generation runs, at its
+     * next step.
      *
-     * The vector acts at every layer it has unless `layers` says where, and what is added at one layer is still there at
-     * the next: a strength that is right for one layer is too much for all.
+     * A vector acts at every layer it has unless `layers` says where, and what is added at one layer is still there at the
+     * next: a strength that is right for one layer is too much for all.
      *
-     * @throws SteerError WIDTH_MISMATCH, LAYER_OUT_OF_RANGE, NOT_FINITE, INVALID_ARGUMENT, DISPOSED
+     * @param vectors what it acts along; several as {@link SteerOptions} says of each operation
+     * @throws SteerError WIDTH_MISMATCH, LAYER_OUT_OF_RANGE, SITE_UNKNOWN, NOT_FINITE, ZERO_VECTOR, NORMS_MISSING,
+     *   STEERING_CONFLICT, INVALID_ARGUMENT, DISPOSED
      */
-    steer(vector: SteeringVector, options: SteerOptions = {}): Steering {
+    steer(vectors: SteeringVector | readonly SteeringVector[], options: SteerOptions = {}): Steering {
         this.checkUsable();
-        checkObject(options, "options");
-        const { strength = 1, tokens = "all", layers } = options;
-        if (!(vector instanceof SteeringVector)) {
-            throw new SteerError("INVALID_ARGUMENT", "vector must be a SteeringVector");
-        }
-        checkFinite(strength, "strength");
-        const selection = compileSelection(tokens, "tokens", this.context.model.tokenizer);
-        const selected = layers === undefined ? vector : vector.select(layers);
-        const directions = this.context.model.directionsOf(selected);
-        const steering = new Steering(selected, directions, strength, tokens, selection, (removed) =>
-            this.#apply(removed),
+        const { model } = this.context;
+        const steering = new Steering(
+            {
+                native: model.native,
+                directions: model.directions,
+                tokenizer: model.tokenizer,
+                changed: (removed) => this.#apply(removed),
+                setNumbers: (intervention, numbers) => {
+                    this.checkUsable();
+                    this.#native.setNumbers(intervention, numbers);
+                },
+                check: (checked) => checkConflicts(checked, this.#steering.filter((each) => each !== checked)),
+            },
+            vectors,
+            options,
         );
         this.#steering.push(steering);
         this.#apply();
@@ -100,8 +108,11 @@ export class Sequence {
     #apply(removed?: Steering): void {
         this.checkUsable();
         this.#steering = this.#steering.filter((each) => each !== removed);
-        const list = this.#steering.map((each) => each.toNative());
-        this.#native.setSteering(this.id, list);
+        this.context.registry.set(this.id, this.#steering);
+        this.#native.setSteering(
+            this.id,
+            this.#steering.map((each) => each.native),
+        );
     }
 
     /** The interventions in force, in order. */
@@ -127,6 +138,24 @@ export class Sequence {
         this.#empty = this.#empty || position === 0;
         cut.catch(() => this.recount());
         return cut;
+    }
+
+    /**
+     * Takes the longest beginning of `prompt` that another sequence of this context holds and that was computed with the very
+     * steering this sequence has now, without computing it again. Steering is compared by its contents, token by token: what
+     * acts on generated tokens only does not keep a prompt from being shared. The prompt's last token is always left to
+     * compute. {@link GenerationOptions.sharePrefix} does it on the way to an answer.
+     *
+     * @returns how many tokens it got: evaluate the others. 0 where nobody holds any, and for models whose memory is
+     *   recurrent or has slid on
+     * @throws SteerError SEQUENCE_BUSY (it holds tokens), INVALID_ARGUMENT (memories that are not unified), DISPOSED
+     */
+    async sharePrefix(prompt: string | readonly ChatMessage[] | Int32Array): Promise<number> {
+        this.checkUsable();
+        const sharing = this.#native.sharePrefix(this.id, this.context.model.encodePrompt(prompt, this.#empty));
+        const count = await sharing;
+        this.recount();
+        return count;
     }
 
     /** Forgets all tokens; steering stays. */
@@ -174,6 +203,7 @@ export class Sequence {
     async #release(): Promise<void> {
         await Promise.all(this.#running.map((each) => each.abort()));
         this.#steering = [];
+        this.context.registry.set(this.id, []);
         if (!this.context.disposed) {
             this.#native.setSteering(this.id, []);
             // It can only fail because the context is being disposed, which frees the sequence as well.

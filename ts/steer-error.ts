@@ -32,6 +32,11 @@ export const steerErrorCodes = [
     "DATA_DAMAGED",
     "FILE_WRITE_FAILED",
     "FILE_IN_USE",
+    "ZERO_VECTOR",
+    "STEERING_CONFLICT",
+    "NORMS_MISSING",
+    "SCHEDULE_FAILED",
+    "MARKER_NOT_SEEN",
     "ADDON_MISSING",
     "INTERNAL",
 ] as const;

@@ -22,12 +22,14 @@ export type Marker = string | Int32Array;
  *   -1 is its last token.
  * - `between` two markers, such as the tags of a think block: tokens behind an opening marker, up to the closing one, or
  *   to the end if none comes. `withMarkers` takes the tokens that complete the markers too. Each token is decided by those
- *   before it: of a closing marker of several tokens only the last is known as such.
+ *   before it: of a closing marker of several tokens only the last is known as such. Where steering has `required`, an
+ *   answer that ends without the opening marker, in it or in its prompt, is rejected with MARKER_NOT_SEEN; its tokens have
+ *   been delivered by then.
  */
 export type TokenSelection =
     | (typeof scopes)[number]
     | { positions: number | readonly number[] }
-    | { between: readonly [open: Marker, close: Marker]; withMarkers?: boolean };
+    | { between: readonly [open: Marker, close: Marker]; withMarkers?: boolean; required?: boolean };
 
 /** @internal Checked, and with markers as token ids. */
 export function compileSelection(selection: TokenSelection, name: string, tokenizer: Tokenizer): NativeSelection {
@@ -52,13 +54,14 @@ export function compileSelection(selection: TokenSelection, name: string, tokeni
     if ("positions" in selection) {
         return { scope: positionsScope, positions: checkedPositions(selection.positions, name) };
     }
-    const { between, withMarkers = false } = selection;
+    const { between, withMarkers = false, required = false } = selection;
     checkBoolean(withMarkers, "withMarkers");
+    checkBoolean(required, "required");
     if (!Array.isArray(between) || between.length !== 2) {
         throw new SteerError("INVALID_ARGUMENT", "between must be two markers: [open, close]");
     }
     const [open, close] = [markerTokens(between[0], tokenizer), markerTokens(between[1], tokenizer)];
-    return { scope: betweenScope, open, close, withMarkers };
+    return { scope: betweenScope, open, close, withMarkers, required };
 }
 
 /** @internal How many tokens of each prompt a selection takes; undefined where that depends on the prompt. */

@@ -73,9 +73,10 @@ public:
     /// Of what it does to a token it acts on with a strength, apart from that strength and the bounds.
     uint64_t hash() const { return hash_; }
 
-private:
+    /// Throws what the constructor would of such numbers.
     static void check(const intervention_numbers & numbers);
 
+private:
     uint64_t id_;
     intervention_request request_;
     uint64_t hash_;
