@@ -33,6 +33,9 @@ export const steerErrorCodes = [
     "FILE_WRITE_FAILED",
     "FILE_IN_USE",
     "ADDON_MISSING",
+    "ZERO_VECTOR",
+    "VECTOR_MISMATCH",
+    "VECTOR_NOT_ADDITIVE",
     "INTERNAL",
 ] as const;
 

@@ -34,4 +34,7 @@
     X(FILE_WRITE_FAILED, "a file could not be written completely")                                                     \
     X(FILE_IN_USE, "another writer holds the file")                                                                    \
     X(ADDON_MISSING, "no compiled addon was found for this platform")                                                  \
+    X(ZERO_VECTOR, "a direction is zero, so it has no orientation")                                                    \
+    X(VECTOR_MISMATCH, "the vector was made for another model")                                                        \
+    X(VECTOR_NOT_ADDITIVE, "the vector is for another operation than adding")                                          \
     X(INTERNAL, "an invariant of the library failed: please report it")
