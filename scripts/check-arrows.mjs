@@ -96,6 +96,11 @@ const importRules = [
         why: "the refusal pipeline uses only the public API (ts/index)",
     },
     {
+        where: /^ts\/formats\//,
+        target: /^ts\/(?!formats\/|(?:check|model|native|steer-error|steering-vector|vector-metadata)\.)/,
+        why: "vector files know vectors and what a model is, and nothing that runs",
+    },
+    {
         where: /^(test|bench|examples)\//,
         target: /^ts\//,
         why: "tests, benchmarks and examples use the package as its users do: import from llama-steer",
@@ -188,6 +193,14 @@ const cases = [
     ["ts/refusal/fit.ts", 'import { score } from "./score.js";', true],
     ["ts/refusal/fit.ts", 'import {\n    addon,\n} from "../addon.js";', false],
     ["ts/refusal/fit.ts", 'export * from "../model.js";', false],
+    [
+        "ts/formats/load.ts",
+        'import { SteeringVector } from "../steering-vector.js";\nimport { read } from "./read.js";',
+        true,
+    ],
+    ["ts/formats/load.ts", 'import { Model } from "../model.js";', true],
+    ["ts/formats/load.ts", 'import { Sequence } from "../sequence.js";', false],
+    ["ts/formats/load.ts", 'import { loadModel } from "../index.js";', false],
     ["ts/model.ts", 'import { help } from "../test/help.js";', false],
     ["ts/model.ts", 'const help = await import("../test/help.js");', false],
     ["ts/model.ts", 'import { addon } from "./addon.js";', true],

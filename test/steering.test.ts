@@ -228,7 +228,7 @@ test("changing strengths between steps rebuilds no graph", async (t) => {
     let last = first;
     for (let i = 0; i < steps; i++) {
         for (const steering of steerings) {
-            steering.strength = Math.sin(i + steering.strength);
+            steering.strength = Math.sin(i + (steering.strength as number));
         }
         last = await step();
     }

@@ -64,7 +64,7 @@ export interface LayerFit {
 export interface DirectionFit {
     /**
      * Per layer the direction from compliance to refusal, as long as the gap: strength -1 at one layer moves the mean of
-     * the refused prompts onto the mean of the answered ones along it, +1 the other way.
+     * the refused prompts onto the mean of the answered ones along it, +1 the other way. Its metadata tell the method.
      */
     vector: SteeringVector;
     layers: LayerFit[];
@@ -105,7 +105,9 @@ export async function fitDirection(options: FitDirectionOptions): Promise<Direct
     });
     emitNotice(fit.notice);
     return {
-        vector: new SteeringVector(layers, fit.directions),
+        vector: new SteeringVector(layers, fit.directions, {
+            metadata: { method, samples: scores.length, ...(method === "md" ? {} : { lambda }), preserveMode },
+        }),
         layers: fit.layers.map((each, i) => ({ layer: layers[i] as number, ...each })),
     };
 }

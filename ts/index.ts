@@ -26,6 +26,10 @@ export {
     type LayerFit,
     ridgeBackend,
 } from "./fit-direction.js";
+export type { VectorDialect } from "./formats/dialects.js";
+export type { GgufLayout } from "./formats/gguf-vector.js";
+export { type LoadVectorOptions, loadVector } from "./formats/load-vector.js";
+export { type SaveVectorOptions, saveVector } from "./formats/save-vector.js";
 export { type GeneratedToken, Generation, type GenerationOptions, type GenerationResult } from "./generation.js";
 export type { LayerRange, LayerSelection } from "./layers.js";
 export { type LoadModelOptions, loadModel } from "./load-model.js";
@@ -66,6 +70,7 @@ export type {
     TrackOptions,
 } from "./steer-options.js";
 export { Steering } from "./steering.js";
-export { SteeringVector } from "./steering-vector.js";
+export { SteeringVector, type SteeringVectorOptions } from "./steering-vector.js";
 export type { Marker, TokenSelection } from "./token-selection.js";
 export { type DecodeOptions, type EncodeOptions, Tokenizer } from "./tokenizer.js";
+export type { CompleteVectorMetadata, VectorMetadata, VectorModel } from "./vector-metadata.js";

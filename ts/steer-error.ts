@@ -38,6 +38,8 @@ export const steerErrorCodes = [
     "SCHEDULE_FAILED",
     "MARKER_NOT_SEEN",
     "ADDON_MISSING",
+    "VECTOR_MISMATCH",
+    "VECTOR_NOT_ADDITIVE",
     "INTERNAL",
 ] as const;
 

@@ -92,7 +92,7 @@ export interface ObserveOptions extends CommonSteerOptions {
     operation: "observe";
 }
 
-/** One intervention, by its `operation` (default `"add"`). */
+/** One intervention, by its `operation`. Default: what the vector is for, which is `"add"` unless its metadata says otherwise. */
 export type SteerOptions =
     | AddOptions
     | AblateOptions
@@ -128,10 +128,14 @@ const own: Record<Operation, readonly string[]> = {
     observe: [],
 };
 
-/** @internal Refuses options that the operation does not take or that lack something. */
-export function checkSteerOptions(options: SteerOptions): Operation {
+/**
+ * @internal Refuses options that the operation does not take.
+ *
+ * @param otherwise the operation where the options name none
+ */
+export function checkSteerOptions(options: SteerOptions, otherwise: string): Operation {
     checkObject(options, "options");
-    const { operation = "add", site, preserveNorm } = options;
+    const { operation = otherwise, site, preserveNorm } = options;
     checkOneOf(operation, operations, "operation");
     const allowed = [...common, ...own[operation]];
     for (const key of Object.keys(options)) {

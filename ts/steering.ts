@@ -4,6 +4,7 @@ import type { NativeIntervention, NativeModel, NativeNumbers } from "./native.js
 import { compileSchedule, type Schedule, type ScheduleFunction } from "./schedule.js";
 import { SteerError } from "./steer-error.js";
 import {
+    type AffineOptions,
     boundsOf,
     checkSteerOptions,
     type Operation,
@@ -47,11 +48,12 @@ export class Steering {
 
     /** @internal */
     constructor(host: SteeringHost, vectors: SteeringVector | readonly SteeringVector[], options: SteerOptions) {
-        this.operation = checkSteerOptions(options);
-        const { layers, site, tokens = "all", when } = options;
         const list = vectorList(vectors, "vector");
+        const { metadata } = list[0] as SteeringVector;
+        this.operation = checkSteerOptions(options, metadata.operation);
+        const { layers, site, tokens = "all", when } = options;
         this.vectors = layers === undefined ? list : list.map((vector) => vector.select(layers));
-        this.site = site ?? (list[0] as SteeringVector).metadata.site;
+        this.site = site ?? metadata.site;
         this.tokens = tokens;
         this.when = when;
         this.unit = ("unit" in options ? options.unit : undefined) ?? "raw";
@@ -90,7 +92,7 @@ export class Steering {
      * @throws SteerError NOT_FINITE, INVALID_ARGUMENT, STEERING_CONFLICT, DISPOSED; nothing is changed then
      */
     update(numbers: SteerNumbers): void {
-        checkSteerOptions({ ...numbers, operation: this.operation } as SteerOptions);
+        checkSteerOptions(numbers as SteerOptions, this.operation);
         const before = this.#numbers;
         const next = { ...before, ...definedOnly(numbers) };
         const { strength, live } = this.#compile(next);
@@ -141,7 +143,7 @@ export class Steering {
         const { native, directions, tokenizer } = this.#host;
         const { operation, vectors } = this;
         const { strength, live } = this.#compile(numbers);
-        const affine = this.#options.operation === "affine" ? this.#options : undefined;
+        const affine = operation === "affine" ? (this.#options as AffineOptions) : undefined;
         const atLayers = (list: readonly SteeringVector[]): SteeringVector[] =>
             this.#options.layers === undefined ? [...list] : list.map((each) => each.select(this.#options.layers ?? "all"));
         if (affine !== undefined && affine.up === undefined) {

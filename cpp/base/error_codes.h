@@ -39,4 +39,6 @@
     X(SCHEDULE_FAILED, "a schedule function threw or did not return a finite number")                                  \
     X(MARKER_NOT_SEEN, "an answer ended without the marker that steering needed")                                      \
     X(ADDON_MISSING, "no compiled addon was found for this platform")                                                  \
+    X(VECTOR_MISMATCH, "the vector was made for another model")                                                        \
+    X(VECTOR_NOT_ADDITIVE, "the vector is for another operation than adding")                                          \
     X(INTERNAL, "an invariant of the library failed: please report it")
