@@ -65,9 +65,8 @@ token_selection selection_argument(const Napi::Value & value, const char * name)
         selection.open = int32_array_argument(source.Get("open"), name);
         selection.close = int32_array_argument(source.Get("close"), name);
         selection.with_markers = boolean_argument(source.Get("withMarkers"), name);
-        selection.required = optional_property(source, "required", false, [name](const Napi::Value & each) {
-            return boolean_argument(each, name);
-        });
+        selection.required = optional_property(
+            source, "required", false, [name](const Napi::Value & each) { return boolean_argument(each, name); });
         if (selection.open.empty() || selection.close.empty()) {
             throw_invalid(std::string(name) + ": a marker must be at least one token");
         }

@@ -54,10 +54,11 @@ Napi::Value context_wrap::create(const Napi::CallbackInfo & info, const std::sha
                 }
             });
         };
-        auto live = make_live_source(self.events, [back](Napi::Env current, const std::vector<live_request> & requests) {
-            return back->self == nullptr ? std::vector<double>()
-                                         : call_live_function(current, back->self->on_live_.Value(), requests);
-        });
+        auto live =
+            make_live_source(self.events, [back](Napi::Env current, const std::vector<live_request> & requests) {
+                return back->self == nullptr ? std::vector<double>()
+                                             : call_live_function(current, back->self->on_live_.Value(), requests);
+            });
         look_up_sites(*source);
         auto made = std::make_shared<creation>();
         made->made = std::make_shared<engine>(source, options, std::move(on_step), std::move(live));

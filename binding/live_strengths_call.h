@@ -9,8 +9,8 @@
 
 namespace llama_steer {
 
-/// The way from an engine's thread to the function that knows live strengths and back: waits until the JavaScript thread
-/// has called it. `call(env, requests)` runs there and returns one number for each request.
+/// The way from an engine's thread to the function that knows live strengths and back: waits until the JavaScript
+/// thread has called it. `call(env, requests)` runs there and returns one number for each request.
 live_source make_live_source(
     dispatcher & events,
     std::function<std::vector<double>(Napi::Env env, const std::vector<live_request> & requests)> call);

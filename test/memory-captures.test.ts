@@ -46,7 +46,7 @@ const rounds: readonly [what: string, rows: number, script: string][] = [
     ],
     [
         "2,000 captured answers",
-        4_000 * 3 * 8,
+        6_000 * 3 * 8,
         `const prompt = Int32Array.of(5, 6);
          const logitBias = new Map(
              Array.from({ length: model.tokenizer.vocabularySize }, (_, token) => token)
@@ -59,7 +59,7 @@ const rounds: readonly [what: string, rows: number, script: string][] = [
              const { activations } = await sequence.generate(prompt, options).result();
              for (const layer of activations.layers) rows += activations.rowCount(layer);
              await sequence.clear();
-         }, 2_000, 2_000);`,
+         }, 4_000, 2_000);`,
     ],
 ];
 

@@ -79,8 +79,9 @@ test("methods of the native classes on anything else throw, and the classes cann
         promise: Promise<object>;
     }
     interface Loaded {
-        createContext(options: object, onStep: () => void): Task;
-        createDirections(data: Float32Array, layers: Int32Array): object;
+        createContext(options: object, onStep: () => void, onLive: () => Float64Array): Task;
+        createDirections(request: object): object;
+        createIntervention(request: object): object;
     }
     const path = pathToFileURL(inRepository("dist/native.js")).href;
     interface Native {
@@ -91,15 +92,28 @@ test("methods of the native classes on anything else throw, and the classes cann
     }
     const { native } = (await import(path)) as { native: Native };
     const model = (await native.loadModel(chatModelPath, {}).promise) as object & Loaded;
-    const context = await model.createContext({ threads: 1 }, () => {}).promise;
-    const directions = model.createDirections(new Float32Array(128), Int32Array.of(1));
+    const context = await model.createContext(
+        { threads: 1 },
+        () => {},
+        () => new Float64Array(),
+    ).promise;
+    const vectors = [{ data: new Float32Array(128), layers: Int32Array.of(1) }];
+    const directions = model.createDirections({ operation: 0, normUnits: false, vectors, up: [], bias: [] });
+    const intervention = model.createIntervention({
+        site: "residual",
+        directions,
+        tokens: { scope: 0 },
+        preserveNorm: false,
+        live: false,
+        numbers: { strength: 1 },
+    });
     const moments = native.createMoments({ layers: Int32Array.of(1), width: 4, groups: 1, secondMoment: 2 });
     const directory = new TemporaryFolder().path;
     const description = { site: "x", layers: Int32Array.of(1), width: 2, half: false, metadata: [] };
     const flags = { append: false, recover: false, durable: false };
     const writer = await native.openCaptureWriter(directory, { ...description, ...flags }).promise;
     const reader = await native.openCaptureReader(directory, false).promise;
-    const objects = [model, context, directions, moments, writer, reader];
+    const objects = [model, context, directions, intervention, moments, writer, reader];
     for (const object of objects) {
         const prototype = Object.getPrototypeOf(object) as object;
         const receivers = [undefined, null, 1, {}, Object.create(object), ...objects.filter((each) => each !== object)];

@@ -23,6 +23,9 @@ import { layerCases, selectionCases } from "./support/selection-cases.js";
 import { chatContext, chatModel, question } from "./support/testbed.js";
 import { hostileObject, wrongValues } from "./support/wrong-values.js";
 
+/** Any function may be a schedule: what it returns is looked at when it is asked. */
+const isSchedule = (value: unknown): boolean => isNumber(value) || isFunction(value);
+
 async function cases(): Promise<Case[]> {
     const model = await chatModel();
     const context = await chatContext({ sequences: 2 });
@@ -146,7 +149,7 @@ async function cases(): Promise<Case[]> {
 
         ["steer vector", never, (wrong) => sequence.steer(wrong)],
         ["steer options", isOptions, (wrong) => sequence.steer(vector, wrong)],
-        ["strength", isNumber, (strength) => sequence.steer(vector, { strength })],
+        ["strength", isSchedule, (strength) => sequence.steer(vector, { strength })],
         [
             "steer layers",
             (value) => isNumber(value) || isArray(value),
@@ -157,7 +160,7 @@ async function cases(): Promise<Case[]> {
         ...layerCases("steer layers", (layers) => sequence.steer(vector, { layers })),
         [
             "strength set",
-            isNumber,
+            isSchedule,
             (wrong) => {
                 steering.strength = wrong;
             },

@@ -35,11 +35,7 @@ export interface Comparison {
  * When an intervention acts: Conditional Activation Steering (CAST, arXiv 2409.05907). Every sequence of a batch decides
  * for itself. As long as one of the comparisons is undecided, the intervention does not act.
  */
-export type Condition =
-    | Comparison
-    | { all: readonly Condition[] }
-    | { any: readonly Condition[] }
-    | { not: Condition };
+export type Condition = Comparison | { all: readonly Condition[] } | { any: readonly Condition[] } | { not: Condition };
 
 /** @internal @throws SteerError INVALID_ARGUMENT, NOT_FINITE, LAYER_OUT_OF_RANGE, ZERO_VECTOR */
 export function compileCondition(

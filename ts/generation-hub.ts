@@ -18,7 +18,8 @@ export class GenerationHub {
     readonly onStep: NativeStepListener = (generations, tokens, logProbabilities, ends, projections) => {
         const reported = projections === undefined ? undefined : reportsByToken(projections);
         for (let i = 0; i < tokens.length; i++) {
-            this.#sinks.get(generations[i] as number)
+            this.#sinks
+                .get(generations[i] as number)
                 ?.push(tokens[i] as number, logProbabilities[i] as number, reported?.get(i));
         }
         for (const end of ends) {
@@ -28,7 +29,12 @@ export class GenerationHub {
     };
 }
 
-function reportsByToken({ tokens, interventions, counts, values }: NativeProjections): Map<number, Map<number, Float32Array>> {
+function reportsByToken({
+    tokens,
+    interventions,
+    counts,
+    values,
+}: NativeProjections): Map<number, Map<number, Float32Array>> {
     const reports = new Map<number, Map<number, Float32Array>>();
     let begin = 0;
     tokens.forEach((token, i) => {

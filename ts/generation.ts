@@ -309,7 +309,9 @@ function bySteering(
 }
 
 function withCause(end: NativeGenerationEnd, registry: SteeringRegistry, sequence: number): NativeGenerationEnd {
-    return end.failure === undefined ? end : { ...end, failure: registry.explain(end.failure, [sequence]) as SteerError };
+    return end.failure === undefined
+        ? end
+        : { ...end, failure: registry.explain(end.failure, [sequence]) as SteerError };
 }
 
 function definedOnly(options: object): object {

@@ -94,7 +94,11 @@ export class Sequence {
                     this.checkUsable();
                     this.#native.setNumbers(intervention, numbers);
                 },
-                check: (checked) => checkConflicts(checked, this.#steering.filter((each) => each !== checked)),
+                check: (checked) =>
+                    checkConflicts(
+                        checked,
+                        this.#steering.filter((each) => each !== checked),
+                    ),
             },
             vectors,
             options,

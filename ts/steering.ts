@@ -1,4 +1,4 @@
-import { compileCondition, type Condition } from "./condition.js";
+import { type Condition, compileCondition } from "./condition.js";
 import type { DirectionCache } from "./direction-cache.js";
 import type { NativeIntervention, NativeModel, NativeNumbers } from "./native.js";
 import { compileSchedule, type Schedule, type ScheduleFunction } from "./schedule.js";
@@ -145,7 +145,9 @@ export class Steering {
         const { strength, live } = this.#compile(numbers);
         const affine = operation === "affine" ? (this.#options as AffineOptions) : undefined;
         const atLayers = (list: readonly SteeringVector[]): SteeringVector[] =>
-            this.#options.layers === undefined ? [...list] : list.map((each) => each.select(this.#options.layers ?? "all"));
+            this.#options.layers === undefined
+                ? [...list]
+                : list.map((each) => each.select(this.#options.layers ?? "all"));
         if (affine !== undefined && affine.up === undefined) {
             throw new SteerError("INVALID_ARGUMENT", 'operation "affine" needs up: as many vectors as it projects on');
         }

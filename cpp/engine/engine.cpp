@@ -101,9 +101,8 @@ operation_id engine::set_steering(int32_t sequence, std::shared_ptr<const steeri
 
 operation_id engine::set_numbers(std::shared_ptr<intervention> target, intervention_numbers numbers,
                                  operation_done done) {
-    return enqueue_simple([target = std::move(target), numbers = std::move(numbers)]() mutable {
-        target->set_numbers(std::move(numbers));
-    },
+    return enqueue_simple([target = std::move(target),
+                           numbers = std::move(numbers)]() mutable { target->set_numbers(std::move(numbers)); },
                           std::move(done));
 }
 

@@ -22,9 +22,8 @@ namespace llama_steer {
 /// callback is called exactly once, on the engine's thread (on the caller's, if the engine is shut down already).
 class engine {
 public:
-    /// Creates the context on the calling thread. `on_step` receives what running generations bring; `live` is asked for
-    /// the strengths of live interventions, before every pass that has any.
-    /// Throws INVALID_ARGUMENT, OUT_OF_MEMORY.
+    /// Creates the context on the calling thread. `on_step` receives what running generations bring; `live` is asked
+    /// for the strengths of live interventions, before every pass that has any. Throws INVALID_ARGUMENT, OUT_OF_MEMORY.
     engine(std::shared_ptr<const model> source, const context_options & options,
            std::function<void(step_events &&)> on_step, live_source live = nullptr);
     /// Shuts down, interrupting what runs, and joins the thread.

@@ -102,8 +102,8 @@ void engine::end_cancelled(step_events & events) {
 
 void engine::end_generation(step_events & events, const std::exception_ptr & failure,
                             const std::function<bool(const generation &)> & which) {
-    const auto found = std::find_if(generations_.begin(), generations_.end(),
-                                    [&](const auto & each) { return which(*each); });
+    const auto found =
+        std::find_if(generations_.begin(), generations_.end(), [&](const auto & each) { return which(*each); });
     if (found != generations_.end()) {
         events.ends.push_back({(*found)->id(), finish_reason::stop, failure, std::nullopt});
         (*found)->undo();

@@ -171,7 +171,8 @@ std::vector<projection_report> generation::projections() const {
     instrumentation & graph = target_.graph();
     if (const steering_list * list = graph.steering().list(request_.sequence)) {
         for (const std::shared_ptr<intervention> & each : *list) {
-            if (const std::vector<float> * values = reports(each->kind()) ? graph.reports().find(each->id()) : nullptr) {
+            if (const std::vector<float> * values =
+                    reports(each->kind()) ? graph.reports().find(each->id()) : nullptr) {
                 found.push_back({each->id(), *values});
             }
         }

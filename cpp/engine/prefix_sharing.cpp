@@ -28,10 +28,9 @@ std::vector<uint64_t> chain_of(context & target, int32_t sequence, const std::ve
 }
 
 int32_t common_length(const std::vector<uint64_t> & a, const std::vector<uint64_t> & b) {
-    return static_cast<int32_t>(std::mismatch(a.begin(), a.begin() + static_cast<long>(std::min(a.size(), b.size())),
-                                              b.begin())
-                                    .first -
-                                a.begin());
+    return static_cast<int32_t>(
+        std::mismatch(a.begin(), a.begin() + static_cast<long>(std::min(a.size(), b.size())), b.begin()).first -
+        a.begin());
 }
 
 }  // namespace

@@ -20,8 +20,7 @@ int64_t device_sums::capacity_for(const steering_plan & plan) {
     return capacity;
 }
 
-void device_sums::add_to(const std::vector<device_place> & places, const built_graph & graph,
-                         graph_editor & editor) {
+void device_sums::add_to(const std::vector<device_place> & places, const built_graph & graph, graph_editor & editor) {
     // Places with the same rows, one after another, share a product.
     for (size_t begin = 0; begin < places.size();) {
         const int64_t width = places[begin].width;

@@ -16,7 +16,7 @@ namespace llama_steer {
 struct device_place {
     ggml_tensor * tensor;
     int layer;
-    int64_t width;   ///< floats in a row
+    int64_t width;  ///< floats in a row
     int64_t n_rows;
     bool cut;  ///< its rows are the output rows
 };

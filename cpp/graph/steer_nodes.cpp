@@ -69,9 +69,8 @@ steer_nodes::steer_nodes(const steering_plan & plan, const built_graph & graph, 
                 continue;
             }
             const site_programs & programs = programs_.back();
-            insert_operator(each.tensor,
-                            {each.cut ? &programs.cut : &programs.full, each.use.width, site, each.layer}, on_host,
-                            graph, editor);
+            insert_operator(each.tensor, {each.cut ? &programs.cut : &programs.full, each.use.width, site, each.layer},
+                            on_host, graph, editor);
         }
         if (!on_device.empty()) {
             device_parts_.push_back({&programs_.back(), device_sums(site, device_capacity_)});
@@ -105,8 +104,7 @@ void steer_nodes::set(const micro_batch & batch, const batch_layout & layout, co
     compiler.begin(programs_);
     for (int32_t i = 0; i < batch.n_tokens; ++i) {
         const int32_t sequence = batch.sequence(i);
-        compiler.add_row(programs_, plan.list(sequence), layout,
-                         {sequence, batch.positions[i], batch.is_output(i)});
+        compiler.add_row(programs_, plan.list(sequence), layout, {sequence, batch.positions[i], batch.is_output(i)});
     }
     for (device_part & each : device_parts_) {
         each.sums.set(each.programs->full, each.programs->cut, plan);

@@ -67,8 +67,8 @@ public:
 
     /// Whether the memory still has the first token of `sequence`: models with sliding windows forget it.
     bool holds_beginning(int32_t sequence) const;
-    /// Gives `to`, which must be empty, the first `count` tokens of `from`, without computing or copying them. Only with
-    /// unified memory.
+    /// Gives `to`, which must be empty, the first `count` tokens of `from`, without computing or copying them. Only
+    /// with unified memory.
     void copy_prefix(int32_t from, int32_t to, int32_t count);
 
     context_statistics statistics() const;

@@ -36,7 +36,8 @@ void check_order(const site_shape & acts, const model & source, const condition_
     const site_shape & measured = shape_of(source, probe.site, probe.layer);
     if (probe.latch == condition_latch::token && measured.order > acts.order) {
         throw error(error_code::INVALID_ARGUMENT,
-                    "the condition is measured on " + place_of(probe.site, probe.layer) + ", which comes after " + place +
+                    "the condition is measured on " + place_of(probe.site, probe.layer) + ", which comes after " +
+                        place +
                         ", where it would have to be known: restrict layers to later ones, measure earlier, or decide "
                         "it by the prompt (decide: \"last-prompt\")");
     }

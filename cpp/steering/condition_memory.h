@@ -18,12 +18,12 @@ public:
 
     /// One prompt as a probe saw it.
     struct prompt_record {
-        int32_t begin = 0;           ///< position of the first value
-        bool complete = false;       ///< the prompt has ended with the last value
-        std::vector<float> values;   ///< by position from begin; NaN where nothing was measured (yet)
-        bool before = false;         ///< whether the prompt before fulfilled it, for the end of the answer to that
-        uint64_t pass = 0;           ///< the pass that it was made ready for
-        int8_t decided = -1;         ///< by a complete prompt, once it was asked for in a later pass: 0 or 1
+        int32_t begin = 0;          ///< position of the first value
+        bool complete = false;      ///< the prompt has ended with the last value
+        std::vector<float> values;  ///< by position from begin; NaN where nothing was measured (yet)
+        bool before = false;        ///< whether the prompt before fulfilled it, for the end of the answer to that
+        uint64_t pass = 0;          ///< the pass that it was made ready for
+        int8_t decided = -1;        ///< by a complete prompt, once it was asked for in a later pass: 0 or 1
     };
 
     /// The record of the prompt that the span of `sequence` in the layout's batch is of or follows; null where there is

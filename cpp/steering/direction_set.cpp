@@ -88,8 +88,8 @@ public:
             rows.push(row_of(*vector, layer));
         }
         if (needs_orientation(target_.kind_) && !rows.normalize()) {
-            throw error(error_code::ZERO_VECTOR, "a vector is zero" + at_layer(layer) +
-                                                     ", so it has no direction: leave that layer out");
+            throw error(error_code::ZERO_VECTOR,
+                        "a vector is zero" + at_layer(layer) + ", so it has no direction: leave that layer out");
         }
         layer_directions & made = target_.layers_[static_cast<size_t>(layer)];
         made.unit = request_.norm_units ? norm_of(*here.front(), layer) : 1.0F;
@@ -118,8 +118,8 @@ private:
         if (request_.norm_units) {
             for (size_t i = 0; i < here.size(); ++i) {
                 if (!rows.scale_to(i, norm_of(*here[i], layer))) {
-                    throw error(error_code::ZERO_VECTOR, "a vector is zero" + at_layer(layer) +
-                                                             ": it has no direction to count norms along");
+                    throw error(error_code::ZERO_VECTOR,
+                                "a vector is zero" + at_layer(layer) + ": it has no direction to count norms along");
                 }
             }
         }

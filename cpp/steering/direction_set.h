@@ -10,19 +10,19 @@ namespace llama_steer {
 
 /// One vector per layer as a caller has it, for the layers that have one. Borrowed.
 struct vector_rows {
-    const float * data = nullptr;      ///< [layers.size()][width]
+    const float * data = nullptr;  ///< [layers.size()][width]
     int64_t width = 0;
-    std::vector<int> layers;           ///< 0-based block numbers
-    const float * norms = nullptr;     ///< [layers.size()] mean norm of the model's rows at those layers; may be null
+    std::vector<int> layers;        ///< 0-based block numbers
+    const float * norms = nullptr;  ///< [layers.size()] mean norm of the model's rows at those layers; may be null
 };
 
 /// What the directions of an intervention are made from.
 struct direction_request {
     operation kind = operation::add;
     std::vector<vector_rows> vectors;
-    std::vector<vector_rows> up;       ///< of `affine`: U, one for each vector (which are V)
-    std::vector<vector_rows> bias;     ///< of `affine`: none or one
-    bool norm_units = false;           ///< strengths (of add) and bounds count in mean norms
+    std::vector<vector_rows> up;    ///< of `affine`: U, one for each vector (which are V)
+    std::vector<vector_rows> bias;  ///< of `affine`: none or one
+    bool norm_units = false;        ///< strengths (of add) and bounds count in mean norms
 };
 
 /// The directions of one intervention at one layer, made ready for the kernels.
@@ -43,9 +43,9 @@ struct layer_directions {
 /// moves one projection and none of the others; `observe` the vectors at length 1.
 class direction_set {
 public:
-    /// Throws NOT_FINITE, LAYER_OUT_OF_RANGE, WIDTH_MISMATCH (vectors of different widths), INVALID_ARGUMENT (no vector,
-    /// no layer, or one twice), ZERO_VECTOR, STEERING_CONFLICT (directions that are to be set apart from each other are
-    /// linearly dependent), NORMS_MISSING.
+    /// Throws NOT_FINITE, LAYER_OUT_OF_RANGE, WIDTH_MISMATCH (vectors of different widths), INVALID_ARGUMENT (no
+    /// vector, no layer, or one twice), ZERO_VECTOR, STEERING_CONFLICT (directions that are to be set apart from each
+    /// other are linearly dependent), NORMS_MISSING.
     direction_set(const direction_request & request, int n_layers);
     /// One vector to add as it is.
     direction_set(const float * data, int64_t width, const std::vector<int> & layers, int n_layers);

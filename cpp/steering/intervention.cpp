@@ -43,8 +43,8 @@ void intervention::set_numbers(intervention_numbers numbers) {
 bool intervention::misses_marker(const batch_layout & layout, int32_t sequence) const {
     const auto misses = [&](const token_selector & tokens) { return tokens.misses_marker(layout, sequence); };
     const std::vector<schedule_phase> & phases = request_.numbers.strength.phases();
-    return misses(request_.tokens) ||
-           std::any_of(phases.begin(), phases.end(), [&](const schedule_phase & phase) { return misses(phase.tokens); });
+    return misses(request_.tokens) || std::any_of(phases.begin(), phases.end(),
+                                                  [&](const schedule_phase & phase) { return misses(phase.tokens); });
 }
 
 void intervention::check(const intervention_numbers & numbers) {

@@ -6,10 +6,10 @@ namespace llama_steer {
 
 /// What an intervention does to a row h of its site. v are its directions, s the strength of the token; v̂ has length 1.
 enum class operation : uint8_t {
-    add,      ///< h + s * (v1 + v2 + ...)
-    ablate,   ///< h - s * (the part of h in the span of the directions); all of it is gone at s = 1
-    clamp,    ///< every v̂ᵀh moved by s of the way into [low, high], by the smallest change that does it for all at once
-    set,      ///< the same with low = high
+    add,     ///< h + s * (v1 + v2 + ...)
+    ablate,  ///< h - s * (the part of h in the span of the directions); all of it is gone at s = 1
+    clamp,  ///< every v̂ᵀh moved by s of the way into [low, high], by the smallest change that does it for all at once
+    set,    ///< the same with low = high
     affine,   ///< h + s * (U Vᵀ h + b): low rank, as in LoReFT (arXiv 2404.03592)
     rotate,   ///< by the angle s (radians) in the plane of two directions, from the first towards the second
     track,    ///< clamp that reports every v̂ᵀh it found

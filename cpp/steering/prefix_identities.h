@@ -7,8 +7,8 @@
 namespace llama_steer {
 
 /// What the memory of every sequence was computed from, token by token: a chain of hashes over token ids and over what
-/// steering did to each token. Two sequences with the same hash at a position have the same memory up to there, whatever
-/// the lists are called that made it. Decoding thread only.
+/// steering did to each token. Two sequences with the same hash at a position have the same memory up to there,
+/// whatever the lists are called that made it. Decoding thread only.
 class prefix_identities {
 public:
     explicit prefix_identities(int32_t max_sequences) : chains_(static_cast<size_t>(max_sequences)) {}

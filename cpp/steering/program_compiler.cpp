@@ -66,17 +66,15 @@ void program_compiler::add_intervention(std::deque<site_programs> & sites, const
     if (programs == nullptr || (!acts && each.when() == nullptr)) {
         return;
     }
-    const int32_t truths =
-        each.when() == nullptr ? 0 : add_truths(sites, *programs, *each.when(), layout, token, acts);
+    const int32_t truths = each.when() == nullptr ? 0 : add_truths(sites, *programs, *each.when(), layout, token, acts);
     if (acts) {
         programs->add(active_intervention{&each, strength, each.numbers().low, each.numbers().high, truths,
                                           measured ? reports_.place(each) : nullptr});
     }
 }
 
-int32_t program_compiler::add_truths(std::deque<site_programs> & sites, row_programs & programs,
-                                     const condition & when, const batch_layout & layout, const token_row & token,
-                                     bool acts) {
+int32_t program_compiler::add_truths(std::deque<site_programs> & sites, row_programs & programs, const condition & when,
+                                     const batch_layout & layout, const token_row & token, bool acts) {
     int32_t first = -1;
     for (const condition_probe * probe : when.probes()) {
         probe_truth truth{probe};
@@ -87,11 +85,11 @@ int32_t program_compiler::add_truths(std::deque<site_programs> & sites, row_prog
                 truth.own = &own_.back();
                 measuring->add(active_probe{probe, &own_.back()});
             }
-        } else if (condition_memory::prompt_record * record =
-                       conditions_.record(*probe, layout, token.sequence)) {
+        } else if (condition_memory::prompt_record * record = conditions_.record(*probe, layout, token.sequence)) {
             const bool in_prompt = layout.phase(token.sequence, token.position) != token_phase::generated;
             if (in_prompt && measuring != nullptr) {
-                measuring->add(active_probe{probe, &record->values[static_cast<size_t>(token.position - record->begin)]});
+                measuring->add(
+                    active_probe{probe, &record->values[static_cast<size_t>(token.position - record->begin)]});
             }
             if (is_carried(layout, token)) {
                 truth.decided = record->before ? 1 : 0;

@@ -46,8 +46,8 @@ private:
     std::deque<float> own_;  ///< measured on single rows; a deque: places stay where they are
 };
 
-/// Of what is done to a token and what is remembered of it: equal values, equal contents of the memory, where the tokens
-/// and the memory before were equal. 0 where nothing is done.
+/// Of what is done to a token and what is remembered of it: equal values, equal contents of the memory, where the
+/// tokens and the memory before were equal. 0 where nothing is done.
 uint64_t hash_of_actions(const steering_list * list, const batch_layout & layout, const token_row & token);
 
 }  // namespace llama_steer

@@ -8,7 +8,7 @@ namespace llama_steer {
 
 /// Rows of one site of one layer.
 struct site_rows {
-    float * data;        ///< [count][width] float32
+    float * data;  ///< [count][width] float32
     int64_t count;
     int64_t width;
     int64_t row_stride;  ///< floats from a row to the next

@@ -11,9 +11,9 @@ namespace llama_steer {
 /// Where the truth of one probe comes from for one row.
 struct probe_truth {
     const condition_probe * probe;
-    const float * own = nullptr;                                    ///< measured on this row
-    const condition_memory::prompt_record * record = nullptr;       ///< measured on a prompt that ends in this pass
-    int8_t decided = -1;                                            ///< where neither is given: 0, 1, -1 undecided
+    const float * own = nullptr;                               ///< measured on this row
+    const condition_memory::prompt_record * record = nullptr;  ///< measured on a prompt that ends in this pass
+    int8_t decided = -1;                                       ///< where neither is given: 0, 1, -1 undecided
 };
 
 /// One intervention on one row, at every layer of its directions.

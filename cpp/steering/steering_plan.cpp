@@ -38,7 +38,7 @@ bool steering_plan::count(const steering_list * list, int32_t change) {
     return changed;
 }
 
-bool steering_plan::count_at(int32_t site, int layer, int64_t width, int32_t node_use::* kind, int32_t change) {
+bool steering_plan::count_at(int32_t site, int layer, int64_t width, int32_t node_use::*kind, int32_t change) {
     std::map<int, node_use> & layers = uses_[site];
     node_use & use = layers[layer];
     const node_use before = use;

@@ -26,8 +26,8 @@ class steering_plan {
 public:
     explicit steering_plan(int32_t max_sequences) : lists_(static_cast<size_t>(max_sequences)) {}
 
-    /// Replaces the list of `sequence` (null or empty: not steered). Returns true if what the graph has to hold changed,
-    /// so that it must be rebuilt; other numbers, selections and directions at the same places return false.
+    /// Replaces the list of `sequence` (null or empty: not steered). Returns true if what the graph has to hold
+    /// changed, so that it must be rebuilt; other numbers, selections and directions at the same places return false.
     bool set(int32_t sequence, std::shared_ptr<const steering_list> list);
 
     const steering_list * list(int32_t sequence) const { return lists_[static_cast<size_t>(sequence)].get(); }
@@ -44,7 +44,7 @@ public:
 
 private:
     bool count(const steering_list * list, int32_t change);
-    bool count_at(int32_t site, int layer, int64_t width, int32_t node_use::* kind, int32_t change);
+    bool count_at(int32_t site, int layer, int64_t width, int32_t node_use::*kind, int32_t change);
 
     std::vector<std::shared_ptr<const steering_list>> lists_;
     std::map<int32_t, std::map<int, node_use>> uses_;

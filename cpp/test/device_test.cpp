@@ -90,10 +90,9 @@ outcome run(bool device) {
     int32_t positions[2] = {0, 0};
     for (int step = 0; step < 6; ++step) {
         const float strength = 0.5F + 0.25F * static_cast<float>(step);
+        attached.set_steering(0, testbed::steering_of({{a, strength, token_scope::all}, {b, -1.0F, token_scope::all}}));
         attached.set_steering(
-            0, testbed::steering_of({{a, strength, token_scope::all}, {b, -1.0F, token_scope::all}}));
-        attached.set_steering(1, testbed::steering_of({{step % 2 == 0 ? c : b, -strength,
-                                                        token_scope::last_prompt_and_generated}}));
+            1, testbed::steering_of({{step % 2 == 0 ? c : b, -strength, token_scope::last_prompt_and_generated}}));
         llama_batch batch = llama_batch_init(128, 0, 1);
         attached.layout().clear();
         std::vector<int32_t> outputs;

@@ -230,8 +230,7 @@ TEST(several_terms_add_up_in_order) {
             sum.push_back(0.5F * first->layer(layer)->write[i] - second->layer(layer)->write[i]);
         }
     }
-    const auto summed =
-        std::make_shared<const direction_set>(sum.data(), info.hidden_size, layers, info.n_layers);
+    const auto summed = std::make_shared<const direction_set>(sum.data(), info.hidden_size, layers, info.n_layers);
     testbed::waiting_engine one(exact(1), testbed::exact_model());
     one.steer(0, {{summed, 1.0F, token_scope::all}});
     CHECK_NEAR(largest_difference(twice, run_alone(one, 0, 0)), 0, 1e-4);
@@ -252,9 +251,7 @@ TEST(removing_steering_restores_every_bit) {
 
 TEST(direction_sets_refuse_what_does_not_fit) {
     const std::vector<float> data(256, 0.5F);
-    const auto make = [&](int64_t width, std::vector<int> layers) {
-        direction_set(data.data(), width, layers, 8);
-    };
+    const auto make = [&](int64_t width, std::vector<int> layers) { direction_set(data.data(), width, layers, 8); };
     CHECK_THROWS_CODE(make(128, {8}), error_code::LAYER_OUT_OF_RANGE);
     CHECK_THROWS_CODE(make(128, {-1}), error_code::LAYER_OUT_OF_RANGE);
     CHECK_THROWS_CODE(make(128, {1, 1}), error_code::INVALID_ARGUMENT);

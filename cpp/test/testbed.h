@@ -2,10 +2,10 @@
 #pragma once
 
 #include "engine/engine.h"
-#include "steering/site_id.h"
 #include "model/backend.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
+#include "steering/site_id.h"
 #include "test/test_device.h"
 
 #include <cmath>
