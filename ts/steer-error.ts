@@ -32,6 +32,8 @@ export const steerErrorCodes = [
     "DATA_DAMAGED",
     "FILE_WRITE_FAILED",
     "FILE_IN_USE",
+    "GRAMMAR_INVALID",
+    "NO_TOKEN_LEFT",
     "ADDON_MISSING",
     "INTERNAL",
 ] as const;

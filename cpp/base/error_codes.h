@@ -33,5 +33,7 @@
     X(DATA_DAMAGED, "stored data is damaged, incomplete or not of this kind")                                          \
     X(FILE_WRITE_FAILED, "a file could not be written completely")                                                     \
     X(FILE_IN_USE, "another writer holds the file")                                                                    \
+    X(GRAMMAR_INVALID, "the grammar could not be parsed")                                                              \
+    X(NO_TOKEN_LEFT, "the grammar and the biases together leave no token to choose")                                   \
     X(ADDON_MISSING, "no compiled addon was found for this platform")                                                  \
     X(INTERNAL, "an invariant of the library failed: please report it")
