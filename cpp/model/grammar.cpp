@@ -33,7 +33,7 @@ grammar_rules read(const model & of, const std::string & text) {
 
 }  // namespace
 
-grammar::grammar(const model & of, const grammar_source & source) {
+grammar::grammar(const model & of, const grammar_source & source) : source_(of) {
     const grammar_rules rules = read(of, source.text);
     check_grammar(rules, source.root);
 
@@ -44,12 +44,21 @@ grammar::grammar(const model & of, const grammar_source & source) {
         throw error(error_code::GRAMMAR_INVALID, "llama.cpp refuses the grammar: " + log.errors());
     }
     names_tokens_ = !rules.tokens.empty();
-    for (int32_t token = 0; token < of.info().vocabulary_size; ++token) {
-        const uint32_t attributes = llama_vocab_get_attr(of.vocabulary(), token);
-        const bool shows_nothing = (attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) != 0;
-        if (shows_nothing && !llama_vocab_is_eog(of.vocabulary(), token) &&
-            std::find(rules.tokens.begin(), rules.tokens.end(), token) == rules.tokens.end()) {
-            hidden_.push_back(token);
+    sort_tokens(rules.tokens);
+}
+
+void grammar::sort_tokens(std::vector<int32_t> named) {
+    std::sort(named.begin(), named.end());
+    std::string bytes;
+    for (int32_t token = 0; token < source_.info().vocabulary_size; ++token) {
+        if (llama_vocab_is_eog(source_.vocabulary(), token) || std::binary_search(named.begin(), named.end(), token)) {
+            continue;
+        }
+        token_bytes(source_, token, false, bytes);
+        if (!bytes.empty() && (static_cast<unsigned char>(bytes[0]) & 0xC0) == 0x80) {
+            continuations_.push_back({token, bytes});
+        } else if (bytes.empty() || !utf8_state().read(bytes)) {
+            never_.push_back(token);
         }
     }
 }
@@ -58,10 +67,19 @@ void grammar::mask(llama_token_data_array & candidates) const {
     const assertions_throw guard;
     llama_sampler_apply(stage_.get(), &candidates);
     for (size_t i = 0; i < candidates.size; ++i) {
-        if (std::binary_search(hidden_.begin(), hidden_.end(), candidates.data[i].id)) {
-            candidates.data[i].logit = -INFINITY;
+        llama_token_data & each = candidates.data[i];
+        if (each.logit != -INFINITY &&
+            (std::binary_search(never_.begin(), never_.end(), each.id) || (text_.partial() && !continues(each.id)))) {
+            each.logit = -INFINITY;
         }
     }
+}
+
+/// Whether a token goes on with the character that the text ends within.
+bool grammar::continues(int32_t token) const {
+    const auto found = std::lower_bound(continuations_.begin(), continuations_.end(), token,
+                                        [](const continuation & each, int32_t wanted) { return each.token < wanted; });
+    return found != continuations_.end() && found->token == token && utf8_state(text_).read(found->bytes);
 }
 
 bool grammar::allows(int32_t token) const {
@@ -75,16 +93,18 @@ bool grammar::accept(int32_t token) {
     const assertions_throw guard;
     if (!names_tokens_) {
         llama_sampler_accept(stage_.get(), token);
-        return true;
+    } else {
+        // A token refused leaves upstream's state unusable: only a copy is tried.
+        stage_pointer next(llama_sampler_clone(stage_.get()));
+        try {
+            llama_sampler_accept(next.get(), token);
+        } catch (const std::exception &) {
+            return false;
+        }
+        stage_ = std::move(next);
     }
-    // A token refused leaves upstream's state unusable: only a copy is tried.
-    stage_pointer next(llama_sampler_clone(stage_.get()));
-    try {
-        llama_sampler_accept(next.get(), token);
-    } catch (const std::exception &) {
-        return false;
-    }
-    stage_ = std::move(next);
+    token_bytes(source_, token, false, bytes_);
+    text_.read(bytes_);
     return true;
 }
 

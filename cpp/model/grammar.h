@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/utf8_state.h"
 #include "model/model.h"
 
 #include <cstdint>
@@ -16,7 +17,8 @@ struct grammar_source {
 };
 
 /// Where an answer stands in its grammar. Control tokens, whose text no answer shows, are possible only where the
-/// grammar names them. One thread at a time.
+/// grammar names them, and bytes only where they go on as UTF-8: llama.cpp's own mask minds neither. One thread at a
+/// time.
 class grammar {
 public:
     /// Throws GRAMMAR_INVALID. `of` must outlive it.
@@ -37,8 +39,21 @@ private:
     };
     using stage_pointer = std::unique_ptr<llama_sampler, deleter>;
 
+    /// A token that begins within a character.
+    struct continuation {
+        int32_t token;
+        std::string bytes;
+    };
+
+    void sort_tokens(std::vector<int32_t> named);
+    bool continues(int32_t token) const;
+
+    const model & source_;
     stage_pointer stage_;
-    std::vector<int32_t> hidden_;  ///< control tokens that it does not name, ascending
+    std::vector<int32_t> never_;               ///< neither text nor named, or no UTF-8; ascending
+    std::vector<continuation> continuations_;  ///< ascending
+    utf8_state text_;
+    std::string bytes_;  ///< of the token accepted
     bool names_tokens_ = false;
 };
 

@@ -182,6 +182,36 @@ std::vector<int32_t> random_answer(const sampler_options & options, uint64_t see
     return tokens;
 }
 
+/// A number in the bits of one to four bytes of UTF-8, whether or not it is a character's.
+std::string encoded(uint32_t value) {
+    if (value < 0x80) {
+        return {static_cast<char>(value)};
+    }
+    const int more = value < 0x800 ? 1 : value < 0x10000 ? 2 : 3;
+    std::string bytes{static_cast<char>((0xFF00 >> (more + 1)) | (value >> (6 * more)))};
+    for (int i = more - 1; i >= 0; --i) {
+        bytes += static_cast<char>(0x80 | ((value >> (6 * i)) & 0x3F));
+    }
+    return bytes;
+}
+
+/// Decodes whole characters, and checks that each is written as `encoded` writes it.
+bool count_utf8(const std::string & text, int & characters) {
+    for (size_t i = 0; i < text.size(); ++characters) {
+        const auto lead = static_cast<unsigned char>(text[i]);
+        const size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+        uint32_t value = length == 1 ? lead : lead & (0x7FU >> length);
+        for (size_t k = 1; k < length && i + k < text.size(); ++k) {
+            value = (value << 6) | (static_cast<unsigned char>(text[i + k]) & 0x3F);
+        }
+        if (text.substr(i, length) != encoded(value) || (value >= 0xD800 && value < 0xE000) || value > 0x10FFFF) {
+            return false;
+        }
+        i += length;
+    }
+    return true;
+}
+
 }  // namespace
 
 TEST(grammars_that_llama_cpp_follows_are_taken) {
@@ -425,4 +455,40 @@ TEST(no_token_left_is_an_error_of_its_own) {
     }
     sampler chooser(*testbed::chat_model(), options);
     CHECK_THROWS_CODE(chooser.sample(logits.data(), scratch), error_code::NO_TOKEN_LEFT);
+}
+
+/// llama.cpp's mask takes bytes for characters that are none: overlong forms, surrogates, beyond U+10FFFF.
+TEST(text_under_a_grammar_is_utf8) {
+    for (const char * text : {"root ::= [^\\x00-\\x7F]{4}", "root ::= .{4}", "root ::= [\\u0800-\\uFFFF]{4}"}) {
+        for (uint64_t seed = 0; seed < 150; ++seed) {
+            sampler_options options;
+            options.grammar = grammar_source{text, "root"};
+            options.temperature = 1;
+            options.seed = static_cast<uint32_t>(seed);
+            bool ended = false;
+            const std::string answer = text_of(random_answer(options, seed, 40, ended));
+            CHECK(ended);
+            int characters = 0;
+            CHECK(count_utf8(answer, characters));
+            CHECK_EQ(characters, 4);
+        }
+    }
+}
+
+TEST(utf8_is_told_byte_by_byte) {
+    for (uint32_t value = 0; value < 0x120000; ++value) {
+        const std::string bytes = encoded(value);
+        utf8_state state;
+        bool valid = true;
+        for (size_t i = 0; valid && i < bytes.size(); ++i) {
+            valid = state.read(bytes[i]);
+            CHECK(!valid || state.partial() == (i + 1 < bytes.size()));
+        }
+        if (valid != (value < 0xD800 || (value > 0xDFFF && value < 0x110000))) {
+            check::fail(__FILE__, __LINE__, "code point " + std::to_string(value));
+        }
+    }
+    for (const char * overlong : {"\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF", "\x80", "\xF5", "\xFF"}) {
+        CHECK(!utf8_state().read(overlong));
+    }
 }
