@@ -2,7 +2,8 @@ import type { NativeGenerationEnd, NativeStepListener } from "./native.js";
 
 /** What the hub hands to a running generation. */
 export interface GenerationSink {
-    push(token: number, logProbability: number): void;
+    /** `textBytes`: how many bytes of its text count; -1: all. */
+    push(token: number, logProbability: number, textBytes: number): void;
     end(end: NativeGenerationEnd): void;
 }
 
@@ -14,9 +15,10 @@ export class GenerationHub {
         this.#sinks.set(generation, sink);
     }
 
-    readonly onStep: NativeStepListener = (generations, tokens, logProbabilities, ends) => {
+    readonly onStep: NativeStepListener = (generations, tokens, logProbabilities, textBytes, ends) => {
         for (let i = 0; i < tokens.length; i++) {
-            this.#sinks.get(generations[i] as number)?.push(tokens[i] as number, logProbabilities[i] as number);
+            const sink = this.#sinks.get(generations[i] as number);
+            sink?.push(tokens[i] as number, logProbabilities[i] as number, textBytes[i] as number);
         }
         for (const end of ends) {
             this.#sinks.get(end.generation)?.end(end);

@@ -25,7 +25,8 @@ export {
     type LayerFit,
     ridgeBackend,
 } from "./fit-direction.js";
-export { type GeneratedToken, Generation, type GenerationOptions, type GenerationResult } from "./generation.js";
+export { type GeneratedToken, Generation, type GenerationResult } from "./generation.js";
+export type { GenerationOptions } from "./generation-options.js";
 export type { LayerRange, LayerSelection } from "./layers.js";
 export { type LoadModelOptions, loadModel } from "./load-model.js";
 export { Model, type ModelInfo } from "./model.js";

@@ -39,11 +39,11 @@ void engine::step() {
         }
         for (const auto & each : generations_) {
             if (each->finished()) {
-                events.ends.push_back({each->id(), *each->finished(), nullptr, each->captured()});
+                events.ends.push_back(each->end());
             }
         }
         generations_.erase(std::remove_if(generations_.begin(), generations_.end(),
-                                          [](const auto & each) { return each->finished().has_value(); }),
+                                          [](const auto & each) { return each->finished(); }),
                            generations_.end());
     }
     if (!events.empty()) {
@@ -68,6 +68,7 @@ void engine::end_cancelled(step_events & events) {
         const auto found =
             std::find_if(generations_.begin(), generations_.end(), [&](const auto & each) { return each->id() == id; });
         if (found != generations_.end()) {
+            (*found)->release(events);
             (*found)->undo();
             generations_.erase(found);
             events.ends.push_back({id, finish_reason::stop, aborted(), std::nullopt});
@@ -77,6 +78,7 @@ void engine::end_cancelled(step_events & events) {
 
 void engine::fail_step(step_events & events, const std::exception_ptr & failure) {
     for (const auto & each : generations_) {
+        each->release(events);
         each->undo();
         events.ends.push_back({each->id(), finish_reason::stop, failure, std::nullopt});
     }
