@@ -163,9 +163,9 @@ Napi::Value context_wrap::generate(const Napi::CallbackInfo & info) {
             kept.push_back(info[2].As<Napi::Object>().Get("capture").As<Napi::Object>().Get("into"));
         }
         const bool held = boolean_argument(info[3], "held");
-        const dispatcher::ticket ticket = instance::of(env).events.begin(env, kept);
+        // What it brings is delivered on this thread, not before this call is over.
         const operation_id id = engine_->generate(std::move(request), held);
-        generations_[id] = ticket;
+        generations_[id] = instance::of(env).events.begin(env, kept);
         return Napi::Number::New(env, static_cast<double>(id));
     });
 }
@@ -200,7 +200,7 @@ Napi::Value projections_object(Napi::Env env, const step_events & events) {
     std::vector<int32_t> counts;
     std::vector<float> values;
     for (size_t i = 0; i < events.tokens.size(); ++i) {
-        for (const projection_report & each : events.tokens[i].projections) {
+        for (const projection_report & each : events.tokens[i].token.projections) {
             tokens.push_back(static_cast<int32_t>(i));
             interventions.push_back(static_cast<double>(each.intervention));
             counts.push_back(static_cast<int32_t>(each.values.size()));
@@ -228,10 +228,12 @@ void context_wrap::deliver(Napi::Env env, const step_events & events) {
     Napi::Float64Array generations = Napi::Float64Array::New(env, events.tokens.size());
     Napi::Int32Array tokens = Napi::Int32Array::New(env, events.tokens.size());
     Napi::Float32Array log_probabilities = Napi::Float32Array::New(env, events.tokens.size());
+    Napi::Int32Array text_bytes = Napi::Int32Array::New(env, events.tokens.size());
     for (size_t i = 0; i < events.tokens.size(); ++i) {
         generations[i] = static_cast<double>(events.tokens[i].generation);
-        tokens[i] = events.tokens[i].token.token;
-        log_probabilities[i] = events.tokens[i].token.log_probability;
+        tokens[i] = events.tokens[i].token.chosen.token;
+        log_probabilities[i] = events.tokens[i].token.chosen.log_probability;
+        text_bytes[i] = events.tokens[i].text_bytes;
     }
     Napi::Array ends = Napi::Array::New(env, events.ends.size());
     for (uint32_t i = 0; i < events.ends.size(); ++i) {
@@ -242,9 +244,13 @@ void context_wrap::deliver(Napi::Env env, const step_events & events) {
         end.Set("reason", names[static_cast<size_t>(source.reason)]);
         end.Set("failure", source.failure ? to_javascript(env, source.failure) : env.Undefined());
         end.Set("captured", source.captured ? labels_object(env, 0, *source.captured) : env.Undefined());
+        end.Set("stopToken", source.stop_token);
+        end.Set("stopString", source.stop_string);
+        end.Set("sharedTokens", source.shared_tokens);
         ends.Set(i, end);
     }
-    on_step_.Call({generations, tokens, log_probabilities, ends, projections_object(env, events)});
+    on_step_.Call(
+        {generations, tokens, log_probabilities, text_bytes, ends, projections_object(env, events)});
     for (const generation_end & end : events.ends) {
         const auto found = generations_.find(end.generation);
         if (found != generations_.end()) {

@@ -49,6 +49,29 @@ std::vector<llama_logit_bias> logit_bias(const Napi::Object & options) {
     return bias;
 }
 
+std::vector<std::string> stop_strings(const Napi::Value & value) {
+    std::vector<std::string> strings;
+    const Napi::Array array = array_argument(value, "stop");
+    for (uint32_t i = 0; i < array.Length(); ++i) {
+        strings.push_back(string_argument(array.Get(i), "a stop string"));
+        if (strings.back().empty()) {
+            throw_invalid("a stop string must not be empty");
+        }
+    }
+    return strings;
+}
+
+std::optional<grammar_source> grammar_argument(const Napi::Object & options) {
+    if (options.Get("grammar").IsUndefined()) {
+        return std::nullopt;
+    }
+    grammar_source source;
+    source.text = string_argument(options.Get("grammar"), "grammar");
+    source.root = optional_property(options, "grammarRoot", source.root,
+                                    [](const Napi::Value & each) { return string_argument(each, "grammarRoot"); });
+    return source;
+}
+
 bool float32_memory_argument(const Napi::Value & value) {
     const std::string type = string_argument(value, "memoryType");
     if (type != "f16" && type != "f32") {
@@ -106,6 +129,14 @@ generate_request generate_arguments(int32_t sequence, const Napi::Value & prompt
     request.max_tokens = static_cast<int32_t>(integer_argument(options.Get("maxTokens"), "maxTokens", 1, INT32_MAX));
     if (!options.Get("stopTokens").IsUndefined()) {
         request.stop_tokens = int32_array_argument(options.Get("stopTokens"), "stopTokens");
+        for (const int32_t token : request.stop_tokens) {
+            if (token < 0 || token >= source.info().vocabulary_size) {
+                throw_invalid("stopTokens names a token that is not in the vocabulary");
+            }
+        }
+    }
+    if (!options.Get("stop").IsUndefined()) {
+        request.stop_strings = stop_strings(options.Get("stop"));
     }
     sampler_options & sampling = request.sampling;
     sampling.temperature = optional_property(options, "temperature", sampling.temperature, float_reader("temperature"));
@@ -118,6 +149,10 @@ generate_request generate_arguments(int32_t sequence, const Napi::Value & prompt
         optional_property(options, "repeatLast", sampling.repeat_last, integer_reader("repeatLast", 0, INT32_MAX));
     sampling.seed = optional_property(options, "seed", sampling.seed, integer_reader("seed", 0, UINT32_MAX));
     sampling.logit_bias = logit_bias(options);
+    request.share_prefix = optional_property(options, "sharePrefix", false, [](const Napi::Value & each) {
+        return boolean_argument(each, "sharePrefix");
+    });
+    sampling.grammar = grammar_argument(options);
     if (!options.Get("capture").IsUndefined()) {
         tap_request capture = capture_argument(options.Get("capture"), source);
         capture.occasion = tap_occasion::generation;

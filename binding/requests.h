@@ -17,7 +17,8 @@ context_options context_arguments(const Napi::Value & value);
 std::vector<evaluate_entry> evaluate_entries(const Napi::Value & value, int32_t n_sequences);
 
 /// { maxTokens, temperature?, topK?, topP?, minP?, repeatPenalty?, repeatLast?, seed?, stopTokens?: Int32Array,
-///   biasTokens?: Int32Array, biasValues?: Float32Array, capture?: as for capture_argument }
+///   stop?: string[], grammar?: string, grammarRoot?: string, biasTokens?: Int32Array, biasValues?: Float32Array,
+///   capture?: as for capture_argument }
 generate_request generate_arguments(int32_t sequence, const Napi::Value & prompt, const Napi::Value & options,
                                     const model & source);
 

@@ -25,6 +25,8 @@ test("the stream brings what the result holds", async (t) => {
         result.logProbabilities,
     );
     t.is(result.finishReason, "stop");
+    t.true((await chatModel()).tokenizer.isEndOfGeneration(result.stopToken ?? -1));
+    t.is(result.stopString, undefined);
     t.is(result.text, (await chatModel()).tokenizer.decode(result.tokens));
     const mean = stream.reduce((sum, each) => sum + each.logProbability, 0) / stream.length;
     t.true(Math.abs(result.meanLogProbability - mean) < 1e-6);
@@ -76,6 +78,7 @@ test("maxTokens, stopTokens and a full context end an answer with their reason",
 
     const stopped = await answer(questions[0], { stopTokens: [whole.tokens[4] as number] });
     t.is(stopped.finishReason, "stop");
+    t.is(stopped.stopToken, whole.tokens[4]);
     t.deepEqual(stopped.tokens, whole.tokens.slice(0, 4));
 
     const context = await chatContext({ contextSize: 32 });

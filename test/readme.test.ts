@@ -44,6 +44,7 @@ const examples: [page: string, name: string, prints: RegExp][] = [
         "capture",
         /^layers 4,7, rows of sequences 0,0,1,1 at positions 0,\d+,0,\d+\n".+" in \d+ rows\n3 prompts, mean of 128 numbers\n$/,
     ],
+    ["docs/generation.md", "generation", /^It lives on sandy \| stop " islands"\nstring\n(On land|At sea)\. true\n$/],
     [
         "docs/moments.md",
         "moments",

@@ -1,6 +1,7 @@
 import test from "ava";
 import type { GenerationOptions, GenerationResult } from "llama-steer";
 import { answer, endless } from "./support/answer.js";
+import { expectCode } from "./support/expect-code.js";
 import { argMax, logSoftmax } from "./support/numbers.js";
 import { replayLogits } from "./support/replay.js";
 import { exactContext, exactModel, question, questions } from "./support/testbed.js";
@@ -107,13 +108,20 @@ test("a logit bias of -Infinity forbids a token, +100 forces one", async (t) => 
     }
 });
 
-test("a vocabulary forbidden entirely still gives tokens of the vocabulary", async (t) => {
-    const { vocabularySize } = (await exactModel()).info;
+test("a vocabulary forbidden entirely leaves nothing to choose, and the context stays usable", async (t) => {
+    const context = await exactContext();
+    const sequence = context.sequence();
+    const { vocabularySize } = context.model.info;
     const nothing = new Map(Array.from({ length: vocabularySize }, (_, token) => [token, Number.NEGATIVE_INFINITY]));
     for (const options of [{}, { temperature: 1 }, { temperature: 1, topK: 5, topP: 0.5, minP: 0.1 }]) {
-        const result = await answer(text, { ...options, logitBias: nothing, maxTokens: 3 });
-        t.true(result.tokens.every((token) => token >= 0 && token < vocabularySize));
+        const call = (): unknown => sequence.generate(question(text), { ...options, logitBias: nothing }).result();
+        await expectCode(t, "NO_TOKEN_LEFT", call, /logitBias/);
+        await sequence.clear();
     }
+    nothing.delete(65);
+    const only = await sequence.generate(question(text), { logitBias: nothing, maxTokens: 3 }).result();
+    t.deepEqual([...only.tokens], [65, 65, 65]);
+    await context.dispose();
 });
 
 test("extreme settings choose tokens of the vocabulary", async (t) => {

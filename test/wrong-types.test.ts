@@ -135,6 +135,10 @@ async function cases(): Promise<Case[]> {
         ["a bias", isNumber, (wrong) => generate({ logitBias: new Map([[1, wrong]]) })],
         ["stopTokens", isArray, (stopTokens) => generate({ stopTokens })],
         ["a stop token", isIndex, (wrong) => generate({ stopTokens: [wrong] })],
+        ["stop", isString, (stop) => generate({ stop })],
+        ["a stop string", isString, (wrong) => generate({ stop: [wrong] })],
+        ["grammar", isString, (grammar) => generate({ grammar })],
+        ["grammarRoot", isString, (grammarRoot) => generate({ grammar: 'root ::= "a"', grammarRoot })],
         ["generate signal", isSignal, (signal) => generate({ signal })],
 
         ["generate capture", isOptions, (capture) => generate({ capture })],

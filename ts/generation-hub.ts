@@ -2,8 +2,15 @@ import type { NativeGenerationEnd, NativeProjections, NativeStepListener } from 
 
 /** What the hub hands to a running generation. */
 export interface GenerationSink {
-    /** `projections`: by the id of the intervention that found them. */
-    push(token: number, logProbability: number, projections: Map<number, Float32Array> | undefined): void;
+    /**
+     * `textBytes`: how many bytes of its text count; -1: all. `projections`: by the id of the intervention that found them.
+     */
+    push(
+        token: number,
+        logProbability: number,
+        textBytes: number,
+        projections: Map<number, Float32Array> | undefined,
+    ): void;
     end(end: NativeGenerationEnd): void;
 }
 
@@ -15,12 +22,11 @@ export class GenerationHub {
         this.#sinks.set(generation, sink);
     }
 
-    readonly onStep: NativeStepListener = (generations, tokens, logProbabilities, ends, projections) => {
+    readonly onStep: NativeStepListener = (generations, tokens, logProbabilities, textBytes, ends, projections) => {
         const reported = projections === undefined ? undefined : reportsByToken(projections);
         for (let i = 0; i < tokens.length; i++) {
-            this.#sinks
-                .get(generations[i] as number)
-                ?.push(tokens[i] as number, logProbabilities[i] as number, reported?.get(i));
+            const sink = this.#sinks.get(generations[i] as number);
+            sink?.push(tokens[i] as number, logProbabilities[i] as number, textBytes[i] as number, reported?.get(i));
         }
         for (const end of ends) {
             this.#sinks.get(end.generation)?.end(end);

@@ -2,8 +2,9 @@ import { Activations } from "./activations.js";
 import { lease, release } from "./buffer-lease.js";
 import { labelsByLayer } from "./capture.js";
 import { type CaptureOptions, type CaptureRequest, captureRequest } from "./capture-request.js";
-import { checkObject, checkSignal, checkToken, describe } from "./check.js";
+import { checkSignal } from "./check.js";
 import type { GenerationHub } from "./generation-hub.js";
+import { type GenerationOptions, nativeOptions, stopStrings } from "./generation-options.js";
 import type { NativeCaptureLabels, NativeContext, NativeGenerationEnd } from "./native.js";
 import { readersOf } from "./row-readers.js";
 import { abortError } from "./run-task.js";
@@ -14,42 +15,12 @@ import type { SteeringRegistry } from "./steering-registry.js";
 import { rowsPerPrompt } from "./token-selection.js";
 import type { Tokenizer } from "./tokenizer.js";
 
-export interface GenerationOptions {
-    /** Tokens to generate at most. Default 256. */
-    maxTokens?: number;
-    /** 0 (default): always the most probable token. */
-    temperature?: number;
-    /** Choose among the k most probable; 0: off. */
-    topK?: number;
-    /** Choose among the most probable that together have this probability; 1: off. */
-    topP?: number;
-    /** Choose among those at least this fraction as probable as the most probable; 0: off. */
-    minP?: number;
-    /** Above 1, tokens that occurred lately become less probable; 1: off. */
-    repeatPenalty?: number;
-    /** How many tokens `repeatPenalty` looks back on. Default 64. */
-    repeatLast?: number;
-    /** Added to the logits of tokens; `-Infinity` forbids one. */
-    logitBias?: ReadonlyMap<number, number>;
-    /** Tokens that end the answer, besides the model's own. */
-    stopTokens?: readonly number[];
-    /** 0 .. 2^32-1. The same seed gives the same answer. Default 0. */
-    seed?: number;
-    /**
-     * Keeps activations of this prompt and its answer, which {@link GenerationResult.activations} brings. The last token
-     * of an answer is chosen but not computed any more: it has no row.
-     */
-    capture?: CaptureOptions;
-    /** Ends the generation; iterating it then throws ABORTED. */
-    signal?: AbortSignal;
-}
-
 /** One generated token. */
 export interface GeneratedToken {
     token: number;
-    /** The text it completes; empty while a character is still incomplete. */
+    /** The text it completes, up to a stop string; empty while a character is still incomplete. */
     text: string;
-    /** ln p(token) under the (steered) model, before temperature and filters. */
+    /** ln p(token) under the (steered) model, before grammar, bias, penalty, temperature and filters. */
     logProbability: number;
     /**
      * What the interventions that report (`"track"`, `"observe"`) found on the row that chose this token: projections, layer
@@ -60,13 +31,24 @@ export interface GeneratedToken {
 
 /** A finished answer. */
 export interface GenerationResult {
+    /** What came before the stop string, if one came. */
     text: string;
+    /**
+     * The tokens of the text. One that a stop string begins within is among them, and its text cut there; those that lie
+     * wholly within it are not, although the sequence's memory holds them.
+     */
     tokens: Int32Array;
     logProbabilities: Float32Array;
     /** Mean of `logProbabilities`; 0 for an empty answer. */
     meanLogProbability: number;
-    /** An end token was chosen, `maxTokens` were generated, or the sequence is full. */
+    /** An end token or a stop string came, `maxTokens` were chosen, or the sequence is full. */
     finishReason: "stop" | "length" | "context";
+    /** Tokens of the prompt that {@link GenerationOptions.sharePrefix} took from another sequence. */
+    sharedTokens: number;
+    /** The end token that came: the model's own, or one of {@link GenerationOptions.stopTokens}. */
+    stopToken?: number;
+    /** Which of {@link GenerationOptions.stop} came. */
+    stopString?: string;
     /** What {@link GenerationOptions.capture} asked for. */
     activations?: Activations;
 }
@@ -95,6 +77,7 @@ export class Generation implements AsyncIterable<GeneratedToken> {
     readonly #onFailure: () => void;
     readonly #onAbort = (): void => this.#native.cancel(this.#id);
     readonly #capture: CaptureRequest | undefined;
+    readonly #stop: readonly string[];
     #end: NativeGenerationEnd | undefined;
     #wake: (() => void) | undefined;
     #awake: Promise<void> | undefined;
@@ -107,23 +90,24 @@ export class Generation implements AsyncIterable<GeneratedToken> {
         options: GenerationOptions,
         onFailure: () => void,
     ) {
-        const { signal, logitBias, stopTokens, capture, ...rest } = options;
+        const { signal, capture } = options;
         checkSignal(signal);
+        this.#stop = stopStrings(options.stop);
         this.#tokenizer = host.tokenizer;
         this.#native = host.native;
         this.#signal = signal;
         this.#onFailure = onFailure;
         if (signal?.aborted) {
-            this.#end = { generation: 0, reason: "stop", failure: abortError(signal) };
+            this.#end = { generation: 0, reason: "stop", failure: abortError(signal), stopToken: -1, stopString: -1, sharedTokens: 0 };
             queueMicrotask(onFailure);
             return;
         }
-        const settings = { maxTokens: 256, ...definedOnly(rest), ...biasArrays(logitBias), ...stopArray(stopTokens) };
+        const settings = nativeOptions(options);
         this.#capture = capture === undefined ? undefined : requestOf(capture, host, prompt.length, settings.maxTokens);
         this.#id = this.#start(sequence, prompt, settings);
         host.hub.add(this.#id, {
-            push: (token, logProbability, projections) => {
-                this.#push(token, logProbability, projections && bySteering(projections, host.registry));
+            push: (token, logProbability, textBytes, projections) => {
+                this.#push(token, logProbability, textBytes, projections && bySteering(projections, host.registry));
             },
             end: (end) => this.#finish(withCause(end, host.registry, sequence)),
         });
@@ -150,8 +134,14 @@ export class Generation implements AsyncIterable<GeneratedToken> {
         }
     }
 
-    #push(token: number, logProbability: number, projections: GeneratedToken["projections"]): void {
-        const text = this.#decoder.decode(this.#tokenizer.bytes(token), { stream: true });
+    #push(
+        token: number,
+        logProbability: number,
+        textBytes: number,
+        projections: GeneratedToken["projections"],
+    ): void {
+        const bytes = this.#tokenizer.bytes(token);
+        const text = this.#decoder.decode(textBytes < 0 ? bytes : bytes.subarray(0, textBytes), { stream: true });
         this.#tokens.push({ token, text, logProbability, ...(projections === undefined ? {} : { projections }) });
         this.#wake?.();
     }
@@ -200,7 +190,7 @@ export class Generation implements AsyncIterable<GeneratedToken> {
      * The whole answer, when it is finished.
      *
      * @throws SteerError PROMPT_EMPTY, PROMPT_TOO_LONG, SEQUENCE_BUSY, BUFFER_TOO_SMALL, CONTEXT_FULL, ABORTED,
-     *   DISPOSED, DECODE_FAILED, INVALID_ARGUMENT
+     *   DISPOSED, DECODE_FAILED, NO_TOKEN_LEFT, INVALID_ARGUMENT
      */
     async result(): Promise<GenerationResult> {
         while (this.#end === undefined) {
@@ -217,6 +207,9 @@ export class Generation implements AsyncIterable<GeneratedToken> {
             logProbabilities,
             meanLogProbability: this.#tokens.length === 0 ? 0 : sum / this.#tokens.length,
             finishReason: this.#end.reason,
+            sharedTokens: this.#end.sharedTokens,
+            ...(this.#end.stopToken < 0 ? {} : { stopToken: this.#end.stopToken }),
+            ...(this.#end.stopString < 0 ? {} : { stopString: this.#stop[this.#end.stopString] as string }),
             ...this.#activations(this.#end.captured),
         };
     }
@@ -257,29 +250,6 @@ export class Generation implements AsyncIterable<GeneratedToken> {
     }
 }
 
-/** Checks what a generation is given before its sequence is touched. */
-export function checkGenerationOptions(options: GenerationOptions): void {
-    checkObject(options, "options");
-    if (options.logitBias !== undefined && !(options.logitBias instanceof Map)) {
-        throw new SteerError("INVALID_ARGUMENT", "logitBias must be a Map of token id to bias");
-    }
-    for (const [token, bias] of options.logitBias ?? []) {
-        checkToken(token, "a key of logitBias");
-        if (typeof bias !== "number") {
-            throw new SteerError("INVALID_ARGUMENT", `a bias must be a number, not ${describe(bias)}`);
-        }
-        if (bias !== Number.NEGATIVE_INFINITY && !Number.isFinite(Math.fround(bias))) {
-            throw new SteerError("NOT_FINITE", `a bias must be finite or -Infinity, not ${bias}`);
-        }
-    }
-    if (options.stopTokens !== undefined && !Array.isArray(options.stopTokens)) {
-        throw new SteerError("INVALID_ARGUMENT", "stopTokens must be an array of token ids");
-    }
-    for (const token of options.stopTokens ?? []) {
-        checkToken(token, "a stop token");
-    }
-}
-
 /** The rows of an answer are bounded by its length, and those of the prompt are known. */
 function requestOf(
     capture: CaptureOptions,
@@ -312,19 +282,4 @@ function withCause(end: NativeGenerationEnd, registry: SteeringRegistry, sequenc
     return end.failure === undefined
         ? end
         : { ...end, failure: registry.explain(end.failure, [sequence]) as SteerError };
-}
-
-function definedOnly(options: object): object {
-    return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-}
-
-function biasArrays(bias: ReadonlyMap<number, number> | undefined): object {
-    if (bias === undefined || bias.size === 0) {
-        return {};
-    }
-    return { biasTokens: Int32Array.from(bias.keys()), biasValues: Float32Array.from(bias.values()) };
-}
-
-function stopArray(tokens: readonly number[] | undefined): object {
-    return tokens === undefined ? {} : { stopTokens: Int32Array.from(tokens) };
 }

@@ -150,11 +150,15 @@ export interface NativeDirections {
     readonly nativeDirections: unique symbol;
 }
 
-/** Tokens and ends of all generations of one step; `generations[i]` chose `tokens[i]`. */
+/**
+ * Tokens and ends of all generations of one step; `generations[i]` chose `tokens[i]`, of whose text the first
+ * `textBytes[i]` bytes count (-1: all).
+ */
 export type NativeStepListener = (
     generations: Float64Array,
     tokens: Int32Array,
     logProbabilities: Float32Array,
+    textBytes: Int32Array,
     ends: NativeGenerationEnd[],
     projections: NativeProjections | undefined,
 ) => void;
@@ -165,6 +169,12 @@ export interface NativeGenerationEnd {
     failure: SteerError | undefined;
     /** Of a generation with a capture that has finished. */
     captured?: NativeCaptureLabels | undefined;
+    /** The token that ended it, -1 if none did. */
+    stopToken: number;
+    /** Which of the stop strings ended it, -1 if none did. */
+    stopString: number;
+    /** Tokens of the prompt that were taken from another sequence. */
+    sharedTokens: number;
 }
 
 export interface NativeEntry {

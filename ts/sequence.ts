@@ -1,7 +1,8 @@
 import type { ChatMessage } from "./chat-template.js";
 import { checkObject } from "./check.js";
 import type { Context, EvaluateEntry, EvaluateOptions, Evaluation } from "./context.js";
-import { checkGenerationOptions, type Generation, type GenerationOptions } from "./generation.js";
+import type { Generation } from "./generation.js";
+import { checkGenerationOptions, type GenerationOptions } from "./generation-options.js";
 import type { NativeContext } from "./native.js";
 import { SteerError } from "./steer-error.js";
 import type { SteerOptions } from "./steer-options.js";
@@ -41,8 +42,8 @@ export class Sequence {
      * Appends a prompt and generates an answer. Messages go through the model's chat template; text is taken as it is.
      * Generations of several sequences advance together, in one batch per step.
      *
-     * @throws SteerError PROMPT_EMPTY, CHAT_TEMPLATE_MISSING, CHAT_TEMPLATE_FAILED, INVALID_ARGUMENT, DISPOSED at once;
-     *   the others of {@link Generation.result} there
+     * @throws SteerError PROMPT_EMPTY, CHAT_TEMPLATE_MISSING, CHAT_TEMPLATE_FAILED, GRAMMAR_INVALID, INVALID_ARGUMENT,
+     *   DISPOSED at once; the others of {@link Generation.result} there
      */
     generate(prompt: string | readonly ChatMessage[] | Int32Array, options: GenerationOptions = {}): Generation {
         this.checkUsable();

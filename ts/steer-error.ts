@@ -37,6 +37,8 @@ export const steerErrorCodes = [
     "NORMS_MISSING",
     "SCHEDULE_FAILED",
     "MARKER_NOT_SEEN",
+    "GRAMMAR_INVALID",
+    "NO_TOKEN_LEFT",
     "ADDON_MISSING",
     "VECTOR_MISMATCH",
     "VECTOR_NOT_ADDITIVE",

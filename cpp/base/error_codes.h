@@ -38,6 +38,8 @@
     X(NORMS_MISSING, "strengths in norm units were asked of a vector that knows no norms")                             \
     X(SCHEDULE_FAILED, "a schedule function threw or did not return a finite number")                                  \
     X(MARKER_NOT_SEEN, "an answer ended without the marker that steering needed")                                      \
+    X(GRAMMAR_INVALID, "the grammar could not be parsed")                                                              \
+    X(NO_TOKEN_LEFT, "the grammar and the biases together leave no token to choose")                                   \
     X(ADDON_MISSING, "no compiled addon was found for this platform")                                                  \
     X(VECTOR_MISMATCH, "the vector was made for another model")                                                        \
     X(VECTOR_NOT_ADDITIVE, "the vector is for another operation than adding")                                          \

@@ -79,9 +79,11 @@ void engine::start(operation_id id) {
 }
 
 operation_id engine::generate(generate_request request, bool held) {
+    auto chooser = std::make_shared<sampler>(*source_, request.sampling);
     return enqueue(
-        [this, request = std::move(request)](operation_id id) mutable {
-            generations_.push_back(std::make_unique<generation>(id, std::move(request), *context_, sequences_));
+        [this, request = std::move(request), chooser = std::move(chooser)](operation_id id) mutable {
+            generations_.push_back(
+                std::make_unique<generation>(id, std::move(request), std::move(chooser), *context_, sequences_));
         },
         [this](operation_id id, std::exception_ptr failure) {
             step_events events;
@@ -252,6 +254,7 @@ void engine::close() {
     }
     step_events events;
     for (const auto & each : generations_) {
+        each->release(events);
         events.ends.push_back({each->id(), finish_reason::stop, disposed(), std::nullopt});
     }
     generations_.clear();

@@ -34,7 +34,8 @@ public:
     /// `held`: it waits for `start` in its place, and so does what is called after it; running generations go on.
     operation_id evaluate(evaluate_request request, evaluate_done done, bool held = false);
     void start(operation_id id);
-    /// Errors of the request itself arrive as a generation_end too.
+    /// Throws at once what is wrong with its sampling: INVALID_ARGUMENT, GRAMMAR_INVALID. Other errors of the request
+    /// arrive as a generation_end.
     operation_id generate(generate_request request, bool held = false);
     /// Rejects a queued operation, interrupts a running evaluation, ends a generation: with ABORTED. Unknown or
     /// finished ids are ignored.

@@ -37,11 +37,11 @@ void engine::step() {
         }
         for (const auto & each : generations_) {
             if (each->finished()) {
-                events.ends.push_back({each->id(), *each->finished(), each->missing_marker(), each->captured()});
+                events.ends.push_back(each->end());
             }
         }
         generations_.erase(std::remove_if(generations_.begin(), generations_.end(),
-                                          [](const auto & each) { return each->finished().has_value(); }),
+                                          [](const auto & each) { return each->finished(); }),
                            generations_.end());
     }
     if (!events.empty()) {
@@ -105,6 +105,7 @@ void engine::end_generation(step_events & events, const std::exception_ptr & fai
     const auto found =
         std::find_if(generations_.begin(), generations_.end(), [&](const auto & each) { return which(*each); });
     if (found != generations_.end()) {
+        (*found)->release(events);
         events.ends.push_back({(*found)->id(), finish_reason::stop, failure, std::nullopt});
         (*found)->undo();
         generations_.erase(found);
@@ -113,6 +114,7 @@ void engine::end_generation(step_events & events, const std::exception_ptr & fai
 
 void engine::fail_step(step_events & events, const std::exception_ptr & failure) {
     for (const auto & each : generations_) {
+        each->release(events);
         each->undo();
         events.ends.push_back({each->id(), finish_reason::stop, failure, std::nullopt});
     }

@@ -4,18 +4,22 @@
 #include "engine/evaluation.h"
 #include "engine/evaluation_checks.h"
 #include "engine/failures.h"
+#include "engine/prefix_sharing.h"
+#include "model/tokenizer.h"
 
 #include <algorithm>
 #include <string>
 
 namespace llama_steer {
 
-generation::generation(operation_id id, generate_request request, context & target, sequence_table & sequences)
+generation::generation(operation_id id, generate_request request, std::shared_ptr<sampler> chooser, context & target,
+                       sequence_table & sequences)
     : id_(id),
       request_(std::move(request)),
       target_(target),
       sequences_(sequences),
-      sampler_(target.source(), request_.sampling) {
+      sampler_(std::move(chooser)),
+      stops_(request_.stop_strings) {
     const std::string name = "sequence " + std::to_string(request_.sequence);
     if (!sequences_.exists(request_.sequence)) {
         throw error(error_code::INVALID_ARGUMENT, name + " does not exist in this context");
@@ -48,7 +52,11 @@ generation::generation(operation_id id, generate_request request, context & targ
         target_.graph().attach(request_.capture);
     }
     for (const int32_t token : request_.prompt) {
-        sampler_.accept(token);
+        sampler_->accept(token);
+    }
+    if (request_.share_prefix && start_ == 0 && !request_.capture) {
+        shared_ = llama_steer::share_prefix(target_, sequences_, request_.sequence, request_.prompt);
+        cursor_ = static_cast<size_t>(shared_);
     }
     state.pending.reset();
     state.generating = true;
@@ -96,8 +104,16 @@ void generation::check_capture() const {
     }
 }
 
-std::optional<capture_labels> generation::captured() const {
-    return request_.capture ? std::optional<capture_labels>(labels_of(request_.capture)) : std::nullopt;
+generation_end generation::end() const {
+    generation_end end = *end_;
+    end.shared_tokens = shared_;
+    if (!end.failure) {
+        end.failure = missing_marker();
+    }
+    if (request_.capture && !end.failure) {
+        end.captured = labels_of(request_.capture);
+    }
+    return end;
 }
 
 void generation::join(pass & next) {
@@ -142,19 +158,60 @@ void generation::advance(step_events & events, std::vector<llama_token_data> & s
         return;
     }
 
-    const sampled_token chosen = sampler_.sample(target_.logits(output_), scratch);
-    state.pending = chosen.token;
-    if (is_stop(chosen.token)) {
-        finished_ = finish_reason::stop;
+    const std::optional<sampled_token> chosen = choose(scratch);
+    if (!chosen) {
+        release(events);
         return;
     }
-    events.tokens.push_back({id_, chosen, projections()});
-    ++generated_;
-    if (generated_ == request_.max_tokens) {
-        finished_ = finish_reason::length;
-    } else if (position >= target_.options().context_size) {
-        finished_ = finish_reason::context;
+    state.pending = chosen->token;
+    if (is_stop(chosen->token)) {
+        end_ = generation_end{id_, finish_reason::stop, nullptr, std::nullopt, chosen->token};
+        release(events);
+        return;
     }
+    ++generated_;
+    report({*chosen, projections()}, events);
+    if (const std::optional<int32_t> string = stops_.found()) {
+        end_ = generation_end{id_, finish_reason::stop, nullptr, std::nullopt, -1, *string};
+    } else if (generated_ == request_.max_tokens) {
+        end_ = generation_end{id_, finish_reason::length, nullptr, std::nullopt};
+    } else if (position >= target_.options().context_size) {
+        end_ = generation_end{id_, finish_reason::context, nullptr, std::nullopt};
+    }
+    if (end_) {
+        release(events);
+    }
+}
+
+/// Nothing, and the end, where no token can be chosen.
+std::optional<sampled_token> generation::choose(std::vector<llama_token_data> & scratch) {
+    try {
+        return sampler_->sample(target_.logits(output_), scratch);
+    } catch (...) {
+        end_ = generation_end{id_, finish_reason::stop, std::current_exception(), std::nullopt};
+        return std::nullopt;
+    }
+}
+
+void generation::report(answer_token token, step_events & events) {
+    if (!stops_.active()) {
+        events.tokens.push_back({id_, std::move(token)});
+        return;
+    }
+    token_bytes(target_.source(), token.chosen.token, false, text_);
+    stops_.push(std::move(token), text_);
+    report_decided(events);
+}
+
+void generation::report_decided(step_events & events) {
+    while (std::optional<stop_filter::decided_token> next = stops_.next()) {
+        events.tokens.push_back({id_, std::move(next->token), next->text_bytes});
+    }
+}
+
+void generation::release(step_events & events) {
+    stops_.release();
+    report_decided(events);
 }
 
 void generation::undo() {

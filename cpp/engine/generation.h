@@ -3,17 +3,22 @@
 #include "engine/pass.h"
 #include "engine/requests.h"
 #include "engine/sequence_table.h"
+#include "engine/stop_filter.h"
 
+#include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace llama_steer {
 
 /// One running generation: its prompt is fed in pieces, then one chosen token per pass, until it ends.
 class generation {
 public:
-    /// Checks the request and claims the sequence. Throws INVALID_ARGUMENT, SEQUENCE_BUSY, PROMPT_EMPTY,
-    /// PROMPT_TOO_LONG, BUFFER_TOO_SMALL (the request's capture).
-    generation(operation_id id, generate_request request, context & target, sequence_table & sequences);
+    /// Checks the request and claims the sequence. `chooser` is of the request's sampling, and its own. Throws
+    /// INVALID_ARGUMENT, SEQUENCE_BUSY, PROMPT_EMPTY, PROMPT_TOO_LONG, BUFFER_TOO_SMALL (the request's capture).
+    generation(operation_id id, generate_request request, std::shared_ptr<sampler> chooser, context & target,
+               sequence_table & sequences);
     /// Releases the sequence; what was chosen last stays pending there.
     ~generation();
     generation(const generation &) = delete;
@@ -26,23 +31,26 @@ public:
     /// Puts this generation's next tokens into the pass, as many as fit.
     void join(pass & next);
 
-    /// After the pass has run: advances, chooses the next token where logits are there.
+    /// After the pass has run: advances, chooses the next token where logits are there. What goes wrong with the choice
+    /// ends this generation alone.
     void advance(step_events & events, std::vector<llama_token_data> & scratch);
+
+    /// Reports the tokens held back for a stop string that does not come any more.
+    void release(step_events & events);
 
     /// After a failed pass or on cancelling: cuts the sequence back to before the pass; to before the prompt, if no
     /// answer has begun.
     void undo();
 
-    /// The labels of what the request's capture holds; nothing where it has none.
-    std::optional<capture_labels> captured() const;
-
-    /// MARKER_NOT_SEEN where the answer lacks a marker that steering requires; else null.
-    std::exception_ptr missing_marker() const;
-
-    /// Set when the generation is over.
-    std::optional<finish_reason> finished() const { return finished_; }
+    bool finished() const { return end_.has_value(); }
+    /// How it ended, when it has finished.
+    generation_end end() const;
 
 private:
+    std::optional<sampled_token> choose(std::vector<llama_token_data> & scratch);
+    void report(answer_token token, step_events & events);
+    std::exception_ptr missing_marker() const;
+    void report_decided(step_events & events);
     bool is_stop(int32_t token) const;
     std::vector<projection_report> projections() const;
     void check_capture() const;
@@ -51,14 +59,17 @@ private:
     generate_request request_;
     context & target_;
     sequence_table & sequences_;
-    sampler sampler_;
+    std::shared_ptr<sampler> sampler_;
+    stop_filter stops_;
+    std::string text_;                ///< of a token, for stops_
     int32_t start_;                   ///< position before the prompt
     std::optional<int32_t> carried_;  ///< token pending from the answer before, now first of the prompt
     size_t cursor_ = 0;               ///< prompt tokens evaluated
-    int32_t generated_ = 0;           ///< tokens reported
+    int32_t shared_ = 0;              ///< of them those taken from another sequence
+    int32_t generated_ = 0;           ///< tokens chosen, but for the one that ends the answer
     int32_t joined_ = 0;              ///< tokens in the pass under way
     int32_t output_ = -1;             ///< index of the row to choose from, -1 if the pass has none of ours
-    std::optional<finish_reason> finished_;
+    std::optional<generation_end> end_;
 };
 
 }  // namespace llama_steer

@@ -10,7 +10,14 @@ namespace llama_steer {
 
 namespace {
 
-/// The hashes that `sequence` would have after each token of `prompt`.
+/// Whether the strength for a token is known only once its pass runs.
+bool depends_on_answer(const steering_list * list, const batch_layout & layout, int32_t sequence, int32_t position) {
+    return list != nullptr && std::any_of(list->begin(), list->end(), [&](const auto & each) {
+               return each->live() && each->tokens().selects(layout, sequence, position, false);
+           });
+}
+
+/// The hashes that `sequence` would have after each token of `prompt`, as far as that can be known.
 std::vector<uint64_t> chain_of(context & target, int32_t sequence, const std::vector<int32_t> & prompt) {
     instrumentation & graph = target.graph();
     const auto n_tokens = static_cast<int32_t>(prompt.size());
@@ -18,9 +25,12 @@ std::vector<uint64_t> chain_of(context & target, int32_t sequence, const std::ve
     graph.layout().set(sequence, {0, n_tokens, 0, false, n_tokens}, prompt.data());
     std::vector<uint64_t> chain;
     uint64_t last = 0;
+    const steering_list * list = graph.steering().list(sequence);
     for (int32_t position = 0; position < n_tokens; ++position) {
-        const uint64_t actions =
-            hash_of_actions(graph.steering().list(sequence), graph.layout(), {sequence, position, false});
+        if (depends_on_answer(list, graph.layout(), sequence, position)) {
+            break;
+        }
+        const uint64_t actions = hash_of_actions(list, graph.layout(), {sequence, position, false});
         last = prefix_identities::extend(last, prompt[static_cast<size_t>(position)], actions);
         chain.push_back(last);
     }

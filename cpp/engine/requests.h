@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace llama_steer {
@@ -58,13 +59,15 @@ struct generate_request {
     int32_t sequence = 0;
     std::vector<int32_t> prompt;
     int32_t max_tokens = 0;
-    std::vector<int32_t> stop_tokens;  ///< besides the vocabulary's own end-of-generation tokens
+    std::vector<int32_t> stop_tokens;       ///< besides the vocabulary's own end-of-generation tokens
+    std::vector<std::string> stop_strings;  ///< UTF-8 text that ends the answer before it; none empty
     sampler_options sampling;
     std::shared_ptr<tap> capture;  ///< records this answer; null: none
+    bool share_prefix = false;     ///< see prefix_sharing.h; not together with a capture, whose rows would be missing
 };
 
 enum class finish_reason : uint8_t {
-    stop,     ///< an end-of-generation or stop token was chosen (it is not reported as a token)
+    stop,     ///< an end-of-generation or stop token (not reported as a token) or a stop string was chosen
     length,   ///< max_tokens were generated
     context,  ///< the sequence is full
 };
@@ -75,10 +78,17 @@ struct projection_report {
     std::vector<float> values;  ///< layer by layer, vector by vector
 };
 
+/// A token of an answer and what was found on the row that chose it.
+struct answer_token {
+    sampled_token chosen;
+    std::vector<projection_report> projections;
+};
+
+/// Reported when no stop string can begin in its text any more.
 struct generated_token {
     operation_id generation;
-    sampled_token token;
-    std::vector<projection_report> projections;  ///< on the row that chose the token
+    answer_token token;
+    int32_t text_bytes = -1;  ///< how many bytes of its text come before a stop string; -1: all, there is none
 };
 
 struct generation_end {
@@ -86,6 +96,9 @@ struct generation_end {
     finish_reason reason;
     std::exception_ptr failure;              ///< null unless it failed or was cancelled
     std::optional<capture_labels> captured;  ///< of the request's capture, if it was finished
+    int32_t stop_token = -1;                 ///< the token that ended it
+    int32_t stop_string = -1;                ///< which of the request's stop strings ended it
+    int32_t shared_tokens = 0;               ///< of the prompt, taken from another sequence
 };
 
 /// What one step of all running generations brought. Delivered on the engine's thread, once per step.

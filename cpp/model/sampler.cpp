@@ -38,23 +38,36 @@ double log_sum_exp(const float * logits, int32_t count) {
     return static_cast<double>(peak) + std::log(sum);
 }
 
+/// Leaves the candidates whose logit is not -infinity. Throws NO_TOKEN_LEFT where there are none.
+void drop_forbidden(std::vector<llama_token_data> & scratch, llama_token_data_array & candidates) {
+    const auto end = std::remove_if(scratch.begin(), scratch.end(),
+                                    [](const llama_token_data & each) { return each.logit == -INFINITY; });
+    candidates.size = static_cast<size_t>(end - scratch.begin());
+    if (candidates.size == 0) {
+        throw error(error_code::NO_TOKEN_LEFT,
+                    "grammar and logitBias leave no token of the vocabulary to choose: forbid less; the sequence "
+                    "holds the answer so far");
+    }
+}
+
 }  // namespace
 
-sampler::sampler(const model & source, const sampler_options & options) : n_vocabulary_(source.info().vocabulary_size) {
+sampler::sampler(const model & source, const sampler_options & options)
+    : bias_(options.logit_bias), n_vocabulary_(source.info().vocabulary_size) {
     check(options, n_vocabulary_);
+    if (options.grammar) {
+        grammar_.emplace(source, *options.grammar);
+    }
     const bool penalty = options.repeat_penalty != 1.0F && options.repeat_last > 0;
-    plain_greedy_ = options.temperature == 0 && !penalty && options.logit_bias.empty();
+    greedy_ = options.temperature == 0;
+    plain_ = !penalty && bias_.empty();
 
     chain_.reset(llama_sampler_chain_init(llama_sampler_chain_default_params()));
     const auto add = [&](llama_sampler * stage) { llama_sampler_chain_add(chain_.get(), stage); };
-    if (!options.logit_bias.empty()) {
-        add(llama_sampler_init_logit_bias(n_vocabulary_, static_cast<int32_t>(options.logit_bias.size()),
-                                          options.logit_bias.data()));
-    }
     if (penalty) {
         add(llama_sampler_init_penalties(n_vocabulary_, options.repeat_last, options.repeat_penalty, 0.0F, 0.0F));
     }
-    if (options.temperature == 0) {
+    if (greedy_) {
         add(llama_sampler_init_greedy());
         return;
     }
@@ -74,20 +87,48 @@ sampler::sampler(const model & source, const sampler_options & options) : n_voca
 void sampler::accept(int32_t token) { llama_sampler_accept(chain_.get(), token); }
 
 sampled_token sampler::sample(const float * logits, std::vector<llama_token_data> & scratch) {
-    int32_t chosen = 0;
-    if (plain_greedy_) {
-        chosen = static_cast<int32_t>(std::max_element(logits, logits + n_vocabulary_) - logits);
-    } else {
-        scratch.resize(static_cast<size_t>(n_vocabulary_));
-        for (int32_t i = 0; i < n_vocabulary_; ++i) {
-            scratch[static_cast<size_t>(i)] = {i, logits[i], 0.0F};
-        }
-        llama_token_data_array candidates{scratch.data(), scratch.size(), -1, false};
-        llama_sampler_apply(chain_.get(), &candidates);
-        chosen = candidates.data[candidates.selected].id;
-        accept(chosen);
+    refused_.clear();
+    int32_t chosen = choose(logits, scratch);
+    while (grammar_ && !grammar_->accept(chosen)) {
+        refused_.push_back(chosen);
+        chosen = choose_from(logits, scratch, true);
     }
+    accept(chosen);
     return {chosen, static_cast<float>(logits[chosen] - log_sum_exp(logits, n_vocabulary_))};
+}
+
+int32_t sampler::choose(const float * logits, std::vector<llama_token_data> & scratch) {
+    if (!greedy_) {
+        return choose_from(logits, scratch, true);
+    }
+    // The best of all is also the best of those that the grammar allows, if it is one of them: the whole vocabulary is
+    // held against the grammar only where it is not.
+    const int32_t best = plain_ ? static_cast<int32_t>(std::max_element(logits, logits + n_vocabulary_) - logits)
+                                : choose_from(logits, scratch, false);
+    return !grammar_ || grammar_->allows(best) ? best : choose_from(logits, scratch, true);
+}
+
+/// Grammar and biases first, which forbid; what is left goes through penalty, filters and temperature.
+int32_t sampler::choose_from(const float * logits, std::vector<llama_token_data> & scratch, bool masked) {
+    scratch.resize(static_cast<size_t>(n_vocabulary_));
+    for (int32_t i = 0; i < n_vocabulary_; ++i) {
+        scratch[static_cast<size_t>(i)] = {i, logits[i], 0.0F};
+    }
+    for (const int32_t token : refused_) {
+        scratch[static_cast<size_t>(token)].logit = -INFINITY;
+    }
+    for (const llama_logit_bias & each : bias_) {
+        scratch[static_cast<size_t>(each.token)].logit += each.bias;
+    }
+    llama_token_data_array candidates{scratch.data(), scratch.size(), -1, false};
+    if (grammar_ && masked) {
+        grammar_->mask(candidates);
+    }
+    if (grammar_ || !bias_.empty()) {
+        drop_forbidden(scratch, candidates);
+    }
+    llama_sampler_apply(chain_.get(), &candidates);
+    return candidates.data[candidates.selected].id;
 }
 
 }  // namespace llama_steer

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 
+#include <algorithm>
 #include <climits>
 
 namespace llama_steer {
@@ -29,12 +30,18 @@ std::vector<int32_t> tokenize(const model & source, const std::string & text, co
 }
 
 std::string token_bytes(const model & source, int32_t token, bool special) {
+    std::string bytes;
+    token_bytes(source, token, special, bytes);
+    return bytes;
+}
+
+void token_bytes(const model & source, int32_t token, bool special, std::string & bytes) {
     if (token < 0 || token >= source.info().vocabulary_size) {
         throw error(error_code::INVALID_ARGUMENT, "token " + std::to_string(token) +
                                                       " is not in the vocabulary (0 to " +
                                                       std::to_string(source.info().vocabulary_size - 1) + ")");
     }
-    std::string bytes(32, '\0');
+    bytes.resize(std::max<size_t>(bytes.capacity(), 32));
     const auto run = [&] {
         return llama_token_to_piece(source.vocabulary(), token, bytes.data(), static_cast<int32_t>(bytes.size()), 0,
                                     special);
@@ -45,7 +52,6 @@ std::string token_bytes(const model & source, int32_t token, bool special) {
         length = run();
     }
     bytes.resize(static_cast<size_t>(length < 0 ? 0 : length));
-    return bytes;
 }
 
 std::string detokenize(const model & source, const int32_t * tokens, size_t count, bool special) {

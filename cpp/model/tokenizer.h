@@ -19,6 +19,9 @@ std::vector<int32_t> tokenize(const model & source, const std::string & text, co
 /// Throws INVALID_ARGUMENT for an id outside the vocabulary.
 std::string token_bytes(const model & source, int32_t token, bool special);
 
+/// The same into `bytes`, whose memory is used again.
+void token_bytes(const model & source, int32_t token, bool special, std::string & bytes);
+
 /// The ids one after another.
 std::string detokenize(const model & source, const int32_t * tokens, size_t count, bool special);
 

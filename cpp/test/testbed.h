@@ -224,7 +224,7 @@ private:
     void receive(step_events && events) {
         const std::lock_guard<std::mutex> lock(mutex_);
         for (const generated_token & each : events.tokens) {
-            tokens_[each.generation].push_back(each.token.token);
+            tokens_[each.generation].push_back(each.token.chosen.token);
         }
         for (generation_end & each : events.ends) {
             ends_[each.generation] = std::move(each);
