@@ -249,8 +249,7 @@ void context_wrap::deliver(Napi::Env env, const step_events & events) {
         end.Set("sharedTokens", source.shared_tokens);
         ends.Set(i, end);
     }
-    on_step_.Call(
-        {generations, tokens, log_probabilities, text_bytes, ends, projections_object(env, events)});
+    on_step_.Call({generations, tokens, log_probabilities, text_bytes, ends, projections_object(env, events)});
     for (const generation_end & end : events.ends) {
         const auto found = generations_.find(end.generation);
         if (found != generations_.end()) {

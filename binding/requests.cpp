@@ -149,9 +149,8 @@ generate_request generate_arguments(int32_t sequence, const Napi::Value & prompt
         optional_property(options, "repeatLast", sampling.repeat_last, integer_reader("repeatLast", 0, INT32_MAX));
     sampling.seed = optional_property(options, "seed", sampling.seed, integer_reader("seed", 0, UINT32_MAX));
     sampling.logit_bias = logit_bias(options);
-    request.share_prefix = optional_property(options, "sharePrefix", false, [](const Napi::Value & each) {
-        return boolean_argument(each, "sharePrefix");
-    });
+    request.share_prefix = optional_property(
+        options, "sharePrefix", false, [](const Napi::Value & each) { return boolean_argument(each, "sharePrefix"); });
     sampling.grammar = grammar_argument(options);
     if (!options.Get("capture").IsUndefined()) {
         tap_request capture = capture_argument(options.Get("capture"), source);

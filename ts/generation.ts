@@ -9,7 +9,7 @@ import type { NativeCaptureLabels, NativeContext, NativeGenerationEnd } from "./
 import { readersOf } from "./row-readers.js";
 import { abortError } from "./run-task.js";
 import type { Sites } from "./site.js";
-import { SteerError } from "./steer-error.js";
+import type { SteerError } from "./steer-error.js";
 import type { Steering } from "./steering.js";
 import type { SteeringRegistry } from "./steering-registry.js";
 import { rowsPerPrompt } from "./token-selection.js";
@@ -98,7 +98,14 @@ export class Generation implements AsyncIterable<GeneratedToken> {
         this.#signal = signal;
         this.#onFailure = onFailure;
         if (signal?.aborted) {
-            this.#end = { generation: 0, reason: "stop", failure: abortError(signal), stopToken: -1, stopString: -1, sharedTokens: 0 };
+            this.#end = {
+                generation: 0,
+                reason: "stop",
+                failure: abortError(signal),
+                stopToken: -1,
+                stopString: -1,
+                sharedTokens: 0,
+            };
             queueMicrotask(onFailure);
             return;
         }
@@ -134,12 +141,7 @@ export class Generation implements AsyncIterable<GeneratedToken> {
         }
     }
 
-    #push(
-        token: number,
-        logProbability: number,
-        textBytes: number,
-        projections: GeneratedToken["projections"],
-    ): void {
+    #push(token: number, logProbability: number, textBytes: number, projections: GeneratedToken["projections"]): void {
         const bytes = this.#tokenizer.bytes(token);
         const text = this.#decoder.decode(textBytes < 0 ? bytes : bytes.subarray(0, textBytes), { stream: true });
         this.#tokens.push({ token, text, logProbability, ...(projections === undefined ? {} : { projections }) });
