@@ -61,7 +61,7 @@ test("a generation that nobody reads runs to its end before the process exits", 
 test("a generation that fails and is never read is no unhandled rejection", async (t) => {
     const outcome = await runScript(`${loaded}
         sequence.generate(new Int32Array(1000));
-        sequence.generate(prompt, { topP: 5 });
+        sequence.generate(prompt, { capture: { rows: "all", capacity: 1 } });
         sequence.generate(prompt, { signal: AbortSignal.abort() });
         const ended = sequence.generate(prompt, { logitBias });
         ended.abort();
