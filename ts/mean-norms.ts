@@ -6,7 +6,8 @@ import { SteerError } from "./steer-error.js";
 
 /**
  * The mean Euclidean norm of each layer's rows, [activations.layers.length]: what a strength in units of the residual
- * stream's norm is a multiple of. Summed up in float64, on the calling thread: a pass over the rows.
+ * stream's norm is a multiple of. Summed up in float64, on the calling thread, which 250 million numbers keep busy for
+ * about a second.
  *
  * @throws SteerError EMPTY_CLASS for a layer without rows, NOT_FINITE, BUFFER_DETACHED, INVALID_ARGUMENT
  */
