@@ -13,6 +13,7 @@
 #include "model/backend.h"
 #include "model_wrap.h"
 #include "moments_wrap.h"
+#include "row_measures_calls.h"
 #include "schedule_argument.h"
 
 #include <napi.h>
@@ -93,6 +94,8 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     exports.Set("fitDirections", Napi::Function::New(env, fit_directions));
     exports.Set("halvesToFloats", Napi::Function::New(env, halves_to_floats_call));
     exports.Set("scheduleValues", Napi::Function::New(env, schedule_values));
+    exports.Set("searchConditions", Napi::Function::New(env, search_conditions));
+    exports.Set("meanNorms", Napi::Function::New(env, mean_norms));
     exports.Set("createMoments", Napi::Function::New(env, moments_wrap::create));
     exports.Set("momentsFromBytes", Napi::Function::New(env, moments_wrap::from_bytes));
     exports.Set("momentsBytes", Napi::Function::New(env, moments_wrap::bytes_needed));

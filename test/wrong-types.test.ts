@@ -1,5 +1,14 @@
 import test from "ava";
-import { fitDirection, loadModel, MomentsAccumulator, SteerError, SteeringVector } from "llama-steer";
+import {
+    findCondition,
+    fitDirection,
+    loadModel,
+    MomentsAccumulator,
+    meanNorms,
+    SteerError,
+    SteeringVector,
+    scheduleAt,
+} from "llama-steer";
 import {
     type Anything,
     type Case,
@@ -50,6 +59,8 @@ async function cases(): Promise<Case[]> {
         });
     const moments = new MomentsAccumulator({ layers: [1], width: 128 });
     const makeMoments = (options: object): unknown => new MomentsAccumulator({ layers: [1], width: 4, ...options });
+    const find = (options: object): unknown =>
+        findCondition({ vector, positive: capture, negative: capture, ...options });
     const render = (options: object): unknown => model.applyChatTemplate(messages, options);
 
     return [
@@ -216,6 +227,25 @@ async function cases(): Promise<Case[]> {
         ["covariance options", isOptions, (wrong) => moments.covariance(1, 0, wrong)],
         ["unbiased", isBoolean, (unbiased) => moments.variance(1, 0, { unbiased })],
         ["merge", never, (wrong) => moments.merge(wrong)],
+
+        ["a schedule", isNumber, (wrong) => scheduleAt(wrong, 0)],
+        ["a step", isNumber, (wrong) => scheduleAt(1, wrong)],
+        ["a schedule's value", isNumber, (value) => scheduleAt({ kind: "constant", value }, 0)],
+        ["a schedule's kind", never, (kind) => scheduleAt({ kind, value: 1 } as Anything, 0)],
+        ["a schedule's points", never, (points) => scheduleAt({ kind: "piecewise", points }, 0)],
+        ["a phase", isNumber, (prompt) => scheduleAt({ kind: "phases", prompt, generation: 1 }, 0)],
+        ["a list of marked schedules", never, (between) => scheduleAt({ kind: "phases", between }, 0)],
+        ["inside", never, (inside) => scheduleAt({ kind: "phases", generation: 1 }, 0, inside)],
+
+        ["find options", never, (wrong) => findCondition(wrong)],
+        ["find vector", never, (other) => find({ vector: other })],
+        ["positive", never, (positive) => find({ positive })],
+        ["negative", never, (negative) => find({ negative })],
+        ["find layers", (value) => isNumber(value) || isArray(value), (layers) => find({ layers })],
+        ["measure", never, (measure) => find({ measure })],
+        ["compare", never, (compare) => find({ compare })],
+        ["find signal", isSignal, (signal) => find({ signal })],
+        ["rows to take norms of", never, (wrong) => meanNorms(wrong)],
     ];
 }
 

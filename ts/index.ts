@@ -20,6 +20,13 @@ export {
 } from "./context.js";
 export type { DatasetPrompt } from "./dataset-plan.js";
 export {
+    type ConditionFit,
+    type ConditionMeasure,
+    type FindConditionOptions,
+    type FoundCondition,
+    findCondition,
+} from "./find-condition.js";
+export {
     type DirectionFit,
     type FitDirectionOptions,
     fitDirection,
@@ -34,6 +41,7 @@ export { type GeneratedToken, Generation, type GenerationResult } from "./genera
 export type { GenerationOptions } from "./generation-options.js";
 export type { LayerRange, LayerSelection } from "./layers.js";
 export { type LoadModelOptions, loadModel } from "./load-model.js";
+export { meanNorms } from "./mean-norms.js";
 export { Model, type ModelInfo } from "./model.js";
 export { MomentsAccumulator, type MomentsOptions, type NormalizationOptions } from "./moments-accumulator.js";
 export type { AddFileMomentsOptions, AddMomentsOptions } from "./moments-source.js";

@@ -263,6 +263,25 @@ export interface NativeCaptureReader {
     dispose(): void;
 }
 
+/** Of block slots[i] of `capacity` rows, the first rows[i] belong to layer i. */
+export interface NativeRowSource {
+    data: Float32Array | Uint16Array;
+    slots: Int32Array;
+    capacity: number;
+    rows: Int32Array;
+}
+
+export interface NativeCondition {
+    threshold: number;
+    above: boolean;
+    f1: number;
+    precision: number;
+    recall: number;
+    margin: number;
+    positiveMean: number;
+    negativeMean: number;
+}
+
 export interface NativeFit {
     directions: Float32Array;
     layers: Omit<LayerFit, "layer">[];
@@ -323,6 +342,18 @@ interface Native {
         onProgress: ((fraction: number) => void) | undefined,
     ): NativeTask<NativeModel>;
     fitDirections(options: object, onProgress: ((fraction: number) => void) | undefined): NativeTask<NativeFit>;
+    searchConditions(options: {
+        positive: NativeRowSource[];
+        negative: NativeRowSource[];
+        layers: Int32Array;
+        /** [layers.length][width] */
+        vector: Float32Array;
+        /** 0 cosine, 1 projection. */
+        measure: number;
+        /** 0 above, 1 below, 2 either. */
+        side: number;
+    }): NativeTask<NativeCondition[]>;
+    meanNorms(source: NativeRowSource, layers: Int32Array, width: number, into: Float32Array): Float32Array;
     createMoments(options: NativeMomentsOptions): NativeMoments;
     momentsFromBytes(bytes: Uint8Array): NativeMoments;
     momentsBytes(options: NativeMomentsOptions): number;
