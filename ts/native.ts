@@ -271,7 +271,7 @@ export interface NativeRowSource {
     rows: Int32Array;
 }
 
-export interface NativeCondition {
+export interface NativeConditionFit {
     threshold: number;
     above: boolean;
     f1: number;
@@ -352,7 +352,7 @@ interface Native {
         measure: number;
         /** 0 above, 1 below, 2 either. */
         side: number;
-    }): NativeTask<NativeCondition[]>;
+    }): NativeTask<NativeConditionFit[]>;
     meanNorms(source: NativeRowSource, layers: Int32Array, width: number, into: Float32Array): Float32Array;
     createMoments(options: NativeMomentsOptions): NativeMoments;
     momentsFromBytes(bytes: Uint8Array): NativeMoments;
