@@ -195,6 +195,30 @@ test("a second prompt decides anew", async (t) => {
     await context.dispose();
 });
 
+test("what a prompt decided is forgotten with it", async (t) => {
+    const context = await chatContext();
+    const capture = context.capture({ layers: [5], capacity: 64 });
+    const tokens = await encode(questions[0]);
+    const answerRows = async (first: Int32Array | undefined, strength: number): Promise<Float32Array> => {
+        const sequence = context.sequence();
+        const when = compare(-1, { decide: "last-prompt" });
+        sequence.steer(vector, { strength, when });
+        if (first !== undefined) {
+            await sequence.evaluate(first);
+            await sequence.clear();
+        }
+        // Tokens of an answer without a prompt, beyond where the prompt ended.
+        await sequence.evaluate(new Int32Array(tokens.length + 3).fill(9), { kind: "generated" });
+        const row = capture.row(5, tokens.length + 2).slice();
+        await sequence.dispose();
+        return row;
+    };
+    const plain = await answerRows(undefined, 0);
+    t.is(maxDifference(await answerRows(tokens, 2), plain), 0);
+    t.is(maxDifference(await answerRows(undefined, 2), plain), 0);
+    await context.dispose();
+});
+
 async function lastCosine(context: Context, sequence: Sequence, text: string): Promise<number> {
     const capture = context.capture({ layers: [2], rows: "last-prompt" });
     await sequence.clear();

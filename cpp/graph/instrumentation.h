@@ -46,6 +46,12 @@ public:
                         hash_of_actions(steering_.list(sequence), layout_, {sequence, position, output}));
     }
 
+    /// The memory of a sequence is being cut back to its first `position` tokens.
+    void forget(int32_t sequence, int32_t position) {
+        identities_.cut(sequence, position);
+        conditions_.cut(sequence, position);
+    }
+
     /// The batch that is about to be decoded; filled by the caller before every decode.
     batch_layout & layout() { return layout_; }
     const batch_layout & layout() const { return layout_; }

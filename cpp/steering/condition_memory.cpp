@@ -68,19 +68,25 @@ bool condition_memory::decide(const condition_probe & probe, const prompt_record
 }
 
 void condition_memory::copy(int32_t from, int32_t to, int32_t position) {
-    auto & target = sequences_[static_cast<size_t>(to)];
-    target.clear();
-    for (const auto & [hash, known] : sequences_[static_cast<size_t>(from)]) {
+    sequences_[static_cast<size_t>(to)] = sequences_[static_cast<size_t>(from)];
+    cut(to, position);
+}
+
+void condition_memory::cut(int32_t sequence, int32_t position) {
+    auto & records = sequences_[static_cast<size_t>(sequence)];
+    for (auto each = records.begin(); each != records.end();) {
+        prompt_record & known = each->second;
         if (known.begin >= position) {
+            each = records.erase(each);
             continue;
         }
-        prompt_record & copied = target.emplace(hash, known).first->second;
         const auto keep = static_cast<size_t>(position - known.begin);
-        if (keep < copied.values.size()) {
-            copied.values.resize(keep);
-            copied.complete = false;
-            copied.decided = -1;
+        if (keep < known.values.size()) {
+            known.values.resize(keep);
+            known.complete = false;
+            known.decided = -1;
         }
+        ++each;
     }
 }
 

@@ -35,7 +35,8 @@ public:
 
     /// Gives `to` what is known of the tokens of `from` before `position`.
     void copy(int32_t from, int32_t to, int32_t position);
-    void clear(int32_t sequence) { sequences_[static_cast<size_t>(sequence)].clear(); }
+    /// Forgets what was measured from `position` on.
+    void cut(int32_t sequence, int32_t position);
 
 private:
     static void make_ready(prompt_record & known, const condition_probe & probe, const sequence_span & span,
