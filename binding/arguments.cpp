@@ -69,6 +69,13 @@ int64_t integer_argument(const Napi::Value & value, const char * name, int64_t l
     return static_cast<int64_t>(number);
 }
 
+Napi::Array list_argument(const Napi::Value & value, const char * name) {
+    if (!value.IsArray()) {
+        throw_wrong_type(name, "an array");
+    }
+    return value.As<Napi::Array>();
+}
+
 Napi::Object object_argument(const Napi::Value & value, const char * name) {
     if (!value.IsObject()) {
         throw_wrong_type(name, "an object");

@@ -18,6 +18,8 @@ bool boolean_argument(const Napi::Value & value, const char * name);
 double number_argument(const Napi::Value & value, const char * name);
 /// A whole number within [low, high].
 int64_t integer_argument(const Napi::Value & value, const char * name, int64_t low, int64_t high);
+/// A JavaScript array.
+Napi::Array list_argument(const Napi::Value & value, const char * name);
 Napi::Object object_argument(const Napi::Value & value, const char * name);
 
 /// `object[key]`, read by `read`, or `fallback` where it is undefined.

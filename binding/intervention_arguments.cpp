@@ -16,13 +16,6 @@ namespace llama_steer {
 
 namespace {
 
-Napi::Array list_argument(const Napi::Value & value, const char * name) {
-    if (!value.IsArray()) {
-        throw_wrong_type(name, "an array");
-    }
-    return value.As<Napi::Array>();
-}
-
 vector_rows vector_argument(const Napi::Value & value, const char * name) {
     const Napi::Object source = object_argument(value, name);
     const float_memory data = float32_array_argument(source.Get("data"), "data");

@@ -9,13 +9,6 @@ namespace llama_steer {
 
 namespace {
 
-Napi::Array array_argument(const Napi::Value & value, const char * name) {
-    if (!value.IsArray()) {
-        throw_wrong_type(name, "an array");
-    }
-    return value.As<Napi::Array>();
-}
-
 /// A finite number that also fits a float.
 float float_argument(const Napi::Value & value, const char * name) {
     const auto number = static_cast<float>(number_argument(value, name));
@@ -51,7 +44,7 @@ std::vector<llama_logit_bias> logit_bias(const Napi::Object & options) {
 
 std::vector<std::string> stop_strings(const Napi::Value & value) {
     std::vector<std::string> strings;
-    const Napi::Array array = array_argument(value, "stop");
+    const Napi::Array array = list_argument(value, "stop");
     for (uint32_t i = 0; i < array.Length(); ++i) {
         strings.push_back(string_argument(array.Get(i), "a stop string"));
         if (strings.back().empty()) {
@@ -105,7 +98,7 @@ context_options context_arguments(const Napi::Value & value) {
 }
 
 std::vector<evaluate_entry> evaluate_entries(const Napi::Value & value, int32_t n_sequences) {
-    const Napi::Array array = array_argument(value, "entries");
+    const Napi::Array array = list_argument(value, "entries");
     std::vector<evaluate_entry> entries;
     for (uint32_t i = 0; i < array.Length(); ++i) {
         const Napi::Object source = object_argument(array.Get(i), "an entry");

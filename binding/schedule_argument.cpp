@@ -40,11 +40,7 @@ std::vector<schedule_segment> segments_argument(const Napi::Value & value, const
 }  // namespace
 
 schedule schedule_argument(const Napi::Value & value, const char * name) {
-    const Napi::Value given = object_argument(value, name).Get("phases");
-    if (!given.IsArray()) {
-        throw_wrong_type(name, "given as an array of phases");
-    }
-    const auto array = given.As<Napi::Array>();
+    const Napi::Array array = list_argument(object_argument(value, name).Get("phases"), name);
     std::vector<schedule_phase> phases;
     for (uint32_t i = 0; i < array.Length(); ++i) {
         const Napi::Object phase = object_argument(array.Get(i), name);
