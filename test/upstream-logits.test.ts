@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import {
     type Context,
@@ -13,7 +12,7 @@ import { argMax, maxDifference } from "./support/numbers.js";
 import { chatModelPath } from "./support/paths.js";
 import { chatModel, exactModel } from "./support/testbed.js";
 import { runTool, upstreamTool } from "./support/upstream-tools.js";
-import { newFile, newPath, vectorOf } from "./support/vector-files.js";
+import { directionPart, ggufBytes, newFile, newPath, textPart, vectorOf } from "./support/vector-files.js";
 
 // Logits of llama.cpp's own `llama-results` under a control vector that we wrote, against ours under the same vector.
 
@@ -48,13 +47,13 @@ const settings: readonly Setting[] = [
 ];
 
 /**
- * Prompts of 8, 12 and 8 tokens: llama-results computes the size of its results without the padding of ggml's objects, and
+ * Prompts of 8, 8 and 16 tokens: llama-results computes the size of its results without the padding of ggml's objects, and
  * stops at an assertion unless the tokens take a multiple of 16 bytes.
  */
 const prompts = [
     "Where does the groso fish live",
-    "Where does the groso fish live and what does it eat",
-    "What do I need for zuvlon bread",
+    "What colour is the groso fish",
+    "By whom was the Diary of Stegre written?",
 ] as const;
 
 /** [tokens][vocabulary], as the tool writes them: its tensor's dimensions are given the other way round. */
@@ -64,7 +63,7 @@ function upstreamLogits(
     setting: Setting,
     prompt: string,
     control: readonly string[],
-): { tokens: Int32Array; logits: Float32Array } | undefined {
+): { tokens: Int32Array; logits: Float32Array; output: string } | undefined {
     const out = newPath(".gguf");
     const common = ["-m", setting.path(), "-p", prompt, "-o", out, "-t", "1", "-c", "256", "-ngl", "0"];
     const { status, output } = runTool(tool, [...common, ...setting.args, ...control]);
@@ -76,7 +75,7 @@ function upstreamLogits(
     const at = layout.dataAt + (layout.tensors.find(({ name }) => name === "tokens")?.offset ?? 0);
     const count = layout.tensors.find(({ name }) => name === "tokens")?.shape[0] ?? 0;
     const tokens = Int32Array.from({ length: count }, (_, i) => layout.bytes.readInt32LE(at + 4 * i));
-    return { tokens, logits: tensorValues(layout, "logits") };
+    return { tokens, logits: tensorValues(layout, "logits"), output };
 }
 
 async function ourLogits(
@@ -148,28 +147,34 @@ test("unsteered logits are equal as well, so that what is compared is the steeri
     }
 });
 
-test("llama.cpp refuses the files that it would misread, as a whole", (t) => {
+test("llama.cpp takes nothing of the files that it would misread", async (t) => {
     const tool = upstreamTool(t, "llama-results");
     if (tool === undefined) {
         return;
     }
-    return refusals(t, tool);
-});
-
-async function refusals(t: ExecutionContext, tool: string): Promise<void> {
     const setting = settings[1] as Setting;
     const vector = vectorOf([0, 3], 128, 6);
-    const ablating = vector.select(3).withMetadata({ operation: "ablate" });
-    for (const [written, options] of [
-        [vector, { layout: "own" }],
-        [ablating, {}],
-    ] as const) {
-        const path = newPath(".gguf");
-        await saveVector(written, path, options);
-        t.true(readFileSync(path).length > 0);
-        const common = ["-m", setting.path(), "-p", prompts[0], "-o", newPath(".gguf"), "-t", "1", "-c", "256"];
-        const { status, output } = runTool(tool, [...common, "--control-vector", path]);
-        t.not(status, 0, "it does not go on without the vector");
-        t.regex(output, /invalid\/unparsable direction tensor layer index/);
+    const zero = [
+        directionPart("direction.0", [...vector.layer(0)]),
+        directionPart("direction.3", [...vector.layer(3)]),
+    ];
+    const files: [path: string, reason: RegExp][] = [
+        [newPath(".gguf"), /invalid\/unparsable direction tensor layer index/],
+        [newPath(".gguf"), /invalid\/unparsable direction tensor layer index/],
+        [
+            newFile(".gguf", ggufBytes([textPart("general.architecture", "controlvector")], zero)),
+            /invalid \(zero\) direction/,
+        ],
+    ];
+    await saveVector(vector, (files[0] as [string, RegExp])[0], { layout: "own" });
+    await saveVector(vector.select(3).withMetadata({ operation: "ablate" }), (files[1] as [string, RegExp])[0]);
+    const context = await (await setting.model()).createContext({ threads: 1, contextSize: 256, ...setting.options });
+    for (const [path, reason] of files) {
+        // The tool says what is wrong with the vector, and goes on without it.
+        const theirs = upstreamLogits(t, tool, setting, prompts[0], ["--control-vector", path]);
+        const unsteered = theirs && (await ourLogits(context, theirs.tokens));
+        t.regex(theirs?.output ?? "", reason);
+        t.true(unsteered !== undefined && maxDifference(unsteered, theirs?.logits ?? []) <= 1e-5);
     }
-}
+    await context.dispose();
+});
