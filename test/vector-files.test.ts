@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, truncateSync } from "node:fs";
 import { dirname, join } from "node:path";
 import test from "ava";
-import { loadVector, type SteeringVector, saveVector, type VectorMetadata } from "llama-steer";
+import { loadVector, SteeringVector, saveVector, type VectorMetadata } from "llama-steer";
 import { expectCode } from "./support/expect-code.js";
 import { readGguf, tensorValues } from "./support/gguf.js";
 import { toHalf } from "./support/half.js";
@@ -296,6 +296,17 @@ test("metadata that are too long for a header are refused, and nothing is writte
     await expectCode(t, "INVALID_ARGUMENT", () => saveVector(vector, path), /metadata take/);
     await expectCode(t, "FILE_NOT_FOUND", () => loadVector(path));
     t.deepEqual((await loadVector(await saved(vector, ".gguf"))).metadata, vector.metadata);
+});
+
+test("what would be too large to be read is not written, and the highest layer number comes back", async (t) => {
+    const path = newPath(".gguf");
+    const large = new SteeringVector([1], new Float32Array(2 ** 25 + 1));
+    await expectCode(t, "INVALID_ARGUMENT", () => saveVector(large, path), /save some of its layers/);
+    await expectCode(t, "FILE_NOT_FOUND", () => loadVector(path));
+    const high = vectorOf([3, 2 ** 31 - 1], 4, 10);
+    for (const ending of formats) {
+        t.true(equal(await loadVector(await saved(high, ending)), high));
+    }
 });
 
 test("a file of a model's every layer is read in a moment", async (t) => {
