@@ -40,7 +40,8 @@ std::vector<schedule_segment> segments_argument(const Napi::Value & value, const
 }  // namespace
 
 schedule schedule_argument(const Napi::Value & value, const char * name) {
-    const Napi::Array array = list_argument(object_argument(value, name).Get("phases"), name);
+    const Napi::Array array =
+        list_argument(object_argument(value, name).Get("phases"), (std::string("the phases of ") + name).c_str());
     std::vector<schedule_phase> phases;
     for (uint32_t i = 0; i < array.Length(); ++i) {
         const Napi::Object phase = object_argument(array.Get(i), name);

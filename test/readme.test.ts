@@ -72,6 +72,17 @@ test("the example of capture files compiles, runs and reads what it wrote", (t) 
     t.is(stdout, "2 rows of 128, of prompts 0,1\n");
 });
 
+test("the example of vector files compiles, runs and reads what it wrote", (t) => {
+    const example = compileExample("docs/vector-files.md", "vector-files");
+    const cwd = new TemporaryFolder().path;
+    const { status, stdout, stderr } = spawnSync(process.execPath, [example], { cwd, encoding: "utf8" });
+    t.is(status, 0, stderr);
+    t.is(
+        stdout,
+        "openness.safetensors: layers 0 to 7, wrmd, from four prompts\nopenness.gguf: layers 1 to 7, wrmd, from four prompts\n",
+    );
+});
+
 for (const page of pages) {
     test(`every relative link of ${page} leads somewhere`, (t) => {
         const text = readFileSync(inRepository(page), "utf8").replaceAll(/```[\s\S]*?```/g, "");

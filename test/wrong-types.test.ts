@@ -30,6 +30,7 @@ import { failureOf } from "./support/expect-code.js";
 import { chatModelPath } from "./support/paths.js";
 import { layerCases, selectionCases } from "./support/selection-cases.js";
 import { chatContext, chatModel, question } from "./support/testbed.js";
+import { vectorCases } from "./support/vector-cases.js";
 import { hostileObject, wrongValues } from "./support/wrong-values.js";
 
 /** Any function may be a schedule: what it returns is looked at when it is asked. */
@@ -187,6 +188,8 @@ async function cases(): Promise<Case[]> {
         ["vector data", isFloats, (wrong) => new SteeringVector([1], wrong)],
         ["vector.layer", isNumber, (wrong) => vector.layer(wrong)],
         ["vector.select", (value) => isNumber(value) || isArray(value), (wrong) => vector.select(wrong)],
+
+        ...(await vectorCases(vector)),
 
         ["fit options", never, (wrong) => fitDirection(wrong)],
         ["activations", isFloats, (activations) => fitWith({ activations })],

@@ -46,11 +46,34 @@ export async function fetchLlama({ force = false, log = console.log } = {}) {
         }
         return { directory, commit: undefined, fetched: false };
     }
-    if (!force && stampOf(destination) === stamp()) {
-        return { directory: destination, commit: lock.commit, fetched: false };
+    const fetched = await fetchTree(destination, lock.paths, leaveOutVendor, { force, log });
+    return { directory: destination, commit: lock.commit, fetched };
+}
+
+/**
+ * Makes sure that llama.cpp's sources lie in `directory` with those of its tools, which our build leaves out.
+ * @returns {Promise<string>} where they are: LLAMA_CPP_DIR's checkout has them already
+ */
+export async function fetchLlamaTools(directory, { log = console.log } = {}) {
+    if (process.env.LLAMA_CPP_DIR) {
+        return (await fetchLlama()).directory;
     }
-    removeAbandoned();
-    const work = join(here, `.llama.cpp-${process.pid}-${randomBytes(4).toString("hex")}`);
+    await fetchTree(directory, [...lock.paths, "common", "tools", "vendor", "licenses"], () => {}, {
+        force: false,
+        log,
+    });
+    return directory;
+}
+
+/** Brings `paths` of llama.cpp to `destination`, `finish`ed before they appear there; false where they are there. */
+async function fetchTree(destination, paths, finish, { force, log }) {
+    const stamp = [lock.commit, ...paths].join(" ");
+    if (!force && stampOf(destination) === stamp) {
+        return false;
+    }
+    mkdirSync(dirname(destination), { recursive: true });
+    removeAbandoned(dirname(destination));
+    const work = join(dirname(destination), `.llama.cpp-${process.pid}-${randomBytes(4).toString("hex")}`);
     mkdirSync(work);
     try {
         requireGit();
@@ -58,19 +81,21 @@ export async function fetchLlama({ force = false, log = console.log } = {}) {
         const tarball = packTarball(work);
         await checkIntegrity(tarball);
         log("llama.cpp: checksum matches, unpacking");
-        const tree = unpack(work, tarball);
-        writeFileSync(join(tree, stampName), `${stamp()}\n`);
-        moveIntoPlace(tree, work);
+        const tree = unpack(work, tarball, paths);
+        finish(tree);
+        writeFileSync(join(tree, stampName), `${stamp}\n`);
+        moveIntoPlace(tree, destination, work, stamp);
         log("llama.cpp: ready");
     } finally {
         rmSync(work, { recursive: true, force: true });
     }
-    return { directory: destination, commit: lock.commit, fetched: true };
+    return true;
 }
 
-/** What a fresh tree is stamped with: the commit and the paths taken from it. */
-function stamp() {
-    return [lock.commit, ...lock.paths].join(" ");
+/** Upstream's CMakeLists.txt enters this folder, which holds only what its tools need. */
+function leaveOutVendor(tree) {
+    mkdirSync(join(tree, "vendor"));
+    writeFileSync(join(tree, "vendor", "CMakeLists.txt"), "# Left out by llama-steer: needed by the tools only.\n");
 }
 
 function stampOf(directory) {
@@ -128,8 +153,8 @@ async function checkIntegrity(tarball) {
     }
 }
 
-/** Unpacks the lock's paths and returns the folder that holds them. */
-function unpack(work, tarball) {
+/** Unpacks paths of llama.cpp and returns the folder that holds them. */
+function unpack(work, tarball, paths) {
     const run = (command, args) =>
         execFileSync(command, args, { cwd: work, stdio: ["ignore", "pipe", "pipe"], env: gitEnvironment() });
     const tree = join(work, "tree");
@@ -137,11 +162,8 @@ function unpack(work, tarball) {
     run("tar", ["-xzf", basename(tarball), lock.bundle]);
     run("git", ["init", "--quiet", "--bare", "repository"]);
     run("git", ["--git-dir=repository", "fetch", "--quiet", lock.bundle, lock.commit]);
-    run("git", ["--git-dir=repository", "archive", "--format=tar", "--output=tree.tar", lock.commit, ...lock.paths]);
+    run("git", ["--git-dir=repository", "archive", "--format=tar", "--output=tree.tar", lock.commit, ...paths]);
     run("tar", ["-xf", "tree.tar", "-C", "tree"]);
-    // Upstream's CMakeLists.txt enters this folder, which holds only what its tools need.
-    mkdirSync(join(tree, "vendor"));
-    writeFileSync(join(tree, "vendor", "CMakeLists.txt"), "# Left out by llama-steer: needed by the tools only.\n");
     return tree;
 }
 
@@ -150,7 +172,7 @@ function gitEnvironment() {
     return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("GIT_")));
 }
 
-function moveIntoPlace(tree, work) {
+function moveIntoPlace(tree, destination, work, stamp) {
     for (let attempt = 0; ; attempt++) {
         try {
             if (existsSync(destination)) {
@@ -160,7 +182,7 @@ function moveIntoPlace(tree, work) {
             return;
         } catch (error) {
             // Another run got there between the two renames: what it put is as good as ours.
-            if (stampOf(destination) === stamp()) {
+            if (stampOf(destination) === stamp) {
                 return;
             }
             if (attempt === 9) {
@@ -171,11 +193,11 @@ function moveIntoPlace(tree, work) {
 }
 
 /** Work folders of runs that were killed: their names carry the process. */
-function removeAbandoned() {
-    for (const name of readdirSync(here)) {
+function removeAbandoned(folder) {
+    for (const name of readdirSync(folder)) {
         const owner = /^\.llama\.cpp-(\d+)-/.exec(name)?.[1];
         if (owner !== undefined && !isAlive(Number(owner))) {
-            rmSync(join(here, name), { recursive: true, force: true });
+            rmSync(join(folder, name), { recursive: true, force: true });
         }
     }
 }

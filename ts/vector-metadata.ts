@@ -16,17 +16,17 @@ export interface VectorModel {
 /** What is known of a vector beside its numbers. Any other key may hold a text. */
 export interface VectorMetadata {
     /** What the directions are for. Default `"add"`; `"ablate"` and others are not to be added. */
-    readonly operation?: "add" | "ablate" | (string & {});
+    readonly operation?: "add" | "ablate" | (string & {}) | undefined;
     /** Where they belong. Default `"residual"`. */
-    readonly site?: string;
-    readonly model?: VectorModel;
+    readonly site?: string | undefined;
+    readonly model?: VectorModel | undefined;
     /** How they were found, such as `"wrmd"`. */
-    readonly method?: string;
+    readonly method?: string | undefined;
     /** Ridge λ of the fit, in the unit of the method. */
-    readonly lambda?: number;
+    readonly lambda?: number | undefined;
     /** Samples that they were fitted on. */
-    readonly samples?: number;
-    readonly seed?: number;
+    readonly samples?: number | undefined;
+    readonly seed?: number | undefined;
     readonly [key: string]: string | number | VectorModel | undefined;
 }
 

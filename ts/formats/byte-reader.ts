@@ -47,7 +47,9 @@ export class ByteReader {
     u64(what: string): number {
         const at = this.skip(8, what);
         const value = this.#view.getBigUint64(at, true);
-        return value <= Number.MAX_SAFE_INTEGER ? Number(value) : this.fail(`${what} is ${value}, which is absurd`, at);
+        return value <= Number.MAX_SAFE_INTEGER
+            ? Number(value)
+            : this.fail(`${what} is ${value}, more than any file has`, at);
     }
 
     /** A text with its length before it. */

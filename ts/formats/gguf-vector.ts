@@ -54,7 +54,7 @@ function checkExpressible({ layers, metadata }: SteeringVector): void {
         throw new SteerError(
             "INVALID_ARGUMENT",
             "the vector has a direction of layer 0, at which llama.cpp cannot steer: leave it out with " +
-                'vector.select({ from: 1 }), or keep it in a safetensors file or with layout: "own"',
+                'vector.select(vector.layers.slice(1)), or keep it in a safetensors file or with layout: "own"',
         );
     }
 }

@@ -16,7 +16,7 @@ import { describeStranger, readGgufVector } from "./gguf-vector.js";
 import { checkPath } from "./path.js";
 import { readFileUpTo } from "./read-file.js";
 import { readSafetensorsVector } from "./safetensors-vector.js";
-import type { VectorFile } from "./vector-file.js";
+import { largestFile, type VectorFile } from "./vector-file.js";
 
 export interface LoadVectorOptions {
     /** Whose convention the numbers of `direction.N` follow. Needed where the file does not tell; the error says so. */
@@ -31,9 +31,6 @@ export interface LoadVectorOptions {
      */
     as?: "any" | VectorMetadata["operation"];
 }
-
-/** Vectors take a few megabytes; what is larger is something else. */
-const largest = 256 * 1024 * 1024;
 
 /**
  * Reads a steering vector: a GGUF control vector of any of the dialects, or a safetensors file. `docs/vector-files.md` has
@@ -67,8 +64,8 @@ function targetOf(model: unknown): VectorModel {
 }
 
 async function readContent(path: string): Promise<VectorFile> {
-    const { bytes, size } = await readFileUpTo(path, largest);
-    if (size > largest) {
+    const { bytes, size } = await readFileUpTo(path, largestFile);
+    if (size > largestFile) {
         throw damaged(path, describeLarge(bytes, size));
     }
     if (isGguf(bytes)) {
@@ -85,7 +82,7 @@ async function readContent(path: string): Promise<VectorFile> {
 function describeLarge(beginning: Uint8Array, size: number): string {
     const architecture = architectureOf(beginning);
     return architecture === undefined
-        ? `${size} bytes, and no vector has more than ${largest}`
+        ? `${size} bytes, and no vector has more than ${largestFile}`
         : describeStranger(architecture);
 }
 

@@ -5,6 +5,7 @@ import { SteeringVector } from "../steering-vector.js";
 import { type GgufLayout, ggufLayouts, writeGgufVector } from "./gguf-vector.js";
 import { checkPath } from "./path.js";
 import { writeSafetensorsVector } from "./safetensors-vector.js";
+import { largestFile } from "./vector-file.js";
 import { writeAtomically } from "./write-atomically.js";
 
 const formats = ["gguf", "safetensors"] as const;
@@ -39,6 +40,12 @@ export async function saveVector(vector: SteeringVector, path: string, options: 
     }
     if (layout !== undefined && format !== "gguf") {
         throw new SteerError("INVALID_ARGUMENT", "layout is for GGUF files; a safetensors file has one layout");
+    }
+    if (vector.data.byteLength > largestFile / 2) {
+        throw new SteerError(
+            "INVALID_ARGUMENT",
+            `the vector has ${vector.data.byteLength} bytes: save some of its layers`,
+        );
     }
     await writeAtomically(path, format === "gguf" ? writeGgufVector(vector, layout) : writeSafetensorsVector(vector));
 }

@@ -1,6 +1,9 @@
 import { damaged } from "./byte-reader.js";
 import type { FileKeys } from "./vector-keys.js";
 
+/** Vectors take a few megabytes; what has more bytes than this is something else, and is neither written nor read. */
+export const largestFile = 256 * 1024 * 1024;
+
 /** The content of a vector file, whatever its format; what the numbers of its directions mean is for its dialect to say. */
 export interface VectorFile {
     /** Its name, for messages. */
@@ -17,7 +20,7 @@ export interface VectorFile {
 /** The number in a direction's name, which is `lead` before it. @throws SteerError DATA_DAMAGED where it is another name */
 export function directionNumber(name: string, lead: string, file: string): number {
     const number = name.startsWith(lead) ? name.slice(lead.length) : "";
-    if (!/^(?:0|[1-9]\d{0,5})$/.test(number)) {
+    if (!/^(?:0|[1-9]\d{0,9})$/.test(number)) {
         const found = JSON.stringify(name.slice(0, 80));
         throw damaged(file, `there is a tensor ${found}, and this kind of file holds "${lead}N" only`);
     }

@@ -56,9 +56,12 @@ function numberEntry(name: string, type: "u32" | "u64" | "f64", value: number | 
 
 /** The metadata of a file of ours. @throws SteerError DATA_DAMAGED (also of a later version) */
 export function readKeys(keys: FileKeys, file: string): VectorMetadata {
-    const found = keys.number(versionKey);
-    if (found !== version || keys.number(layerBaseKey) !== layerBase) {
+    const [found, base] = [keys.number(versionKey), keys.number(layerBaseKey)];
+    if (found !== version) {
         throw damaged(file, `the vector is of version ${found}, which this version of llama-steer does not read`);
+    }
+    if (base !== layerBase) {
+        throw damaged(file, `${layerBaseKey} is ${base}; expected ${layerBase}`);
     }
     const text = (name: string): string | undefined => keys.text(`${prefix}${name}`);
     const number = (name: string): number | undefined => keys.number(`${prefix}${name}`);
