@@ -120,8 +120,8 @@ TEST(the_filter_cuts_tokens_where_a_naive_search_does) {
         int32_t next_token = 0;
         const auto take = [&] {
             while (const auto token = filter.next()) {
-                const auto index = static_cast<size_t>(token->token.token);
-                CHECK_EQ(token->token.token, next_token++);
+                const auto index = static_cast<size_t>(token->token.chosen.token);
+                CHECK_EQ(token->token.chosen.token, next_token++);
                 const size_t end = index + 1 < begins.size() ? begins[index + 1] : text.size();
                 const size_t bytes =
                     token->text_bytes < 0 ? end - begins[index] : static_cast<size_t>(token->text_bytes);
@@ -133,7 +133,7 @@ TEST(the_filter_cuts_tokens_where_a_naive_search_does) {
             const std::string piece = source.word(source.below(4), 2);
             begins.push_back(text.size());
             text += piece;
-            filter.push({i, 0.0F}, piece);
+            filter.push({{i, 0.0F}, {}}, piece);
             take();
             if (!filter.found()) {
                 const size_t decided = naive_decided(text, strings);
