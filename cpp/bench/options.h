@@ -24,14 +24,9 @@ struct bench_options {
     step_clock clock() const { return finest_clock(!wall && threads == 1 && gpu_layers == 0); }
 };
 
-inline const char * usage() {
-    return "capture_bench [--json] [--quick] [--rounds N] [--pairs N] [--seconds N] [--threads N] [--wall]\n"
-           "              [--gpu-layers N] [--model FILE] [--only TEXT]\n";
-}
-
-/// Throws INVALID_ARGUMENT.
-inline bench_options parse_options(int argc, char ** argv) {
-    bench_options options;
+/// The options of a command line, the others as in `options`; `usage` is said with what is not understood. Throws
+/// INVALID_ARGUMENT.
+inline bench_options parse_options(int argc, char ** argv, bench_options options, const char * usage) {
     for (int i = 1; i < argc; ++i) {
         const std::string name = argv[i];
         const auto value = [&]() -> std::string {
@@ -72,7 +67,7 @@ inline bench_options parse_options(int argc, char ** argv) {
         } else if (name == "--only") {
             options.only = value();
         } else {
-            throw error(error_code::INVALID_ARGUMENT, "unknown option " + name + "\n" + usage());
+            throw error(error_code::INVALID_ARGUMENT, "unknown option " + name + "\n" + usage);
         }
     }
     return options;

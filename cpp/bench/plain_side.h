@@ -42,6 +42,8 @@ public:
         return static_cast<uint64_t>(llama_perf_context(handle_.get()).n_reused);
     }
 
+    const float * logits(int32_t index) const { return llama_get_logits_ith(handle(), index); }
+
 protected:
     plain_side(std::shared_ptr<const model> source, const context_options & options,
                ggml_backend_sched_eval_callback callback, void * user_data)
