@@ -82,9 +82,9 @@ inline std::vector<bench_model> load_models(const bench_options & options) {
         const std::string name = std::filesystem::path(options.model).filename().string();
         return {load_bench_model(options.model, name, false, options)};
     }
-    return {load_bench_model(made_model("0.5b", "qwen3", synthetic::weight_type::q4_0), "0.5B-like, Q4_0", true,
-                             options),
-            load_bench_model(LLAMA_STEER_TESTBED "/valdoria-chat.gguf", "test-bed, F16", false, options)};
+    return {
+        load_bench_model(made_model("0.5b", "qwen3", synthetic::weight_type::q4_0), "0.5B-like, Q4_0", true, options),
+        load_bench_model(LLAMA_STEER_TESTBED "/valdoria-chat.gguf", "test-bed, F16", false, options)};
 }
 
 }  // namespace llama_steer::bench

@@ -13,8 +13,8 @@
 
 namespace llama_steer::bench {
 
-/// llama.cpp's control vectors: one vector per layer for the whole context, none at block 0. Changing its strength means
-/// to set it again, which makes the context reserve its memory for graphs anew.
+/// llama.cpp's control vectors: one vector per layer for the whole context, none at block 0. Changing its strength
+/// means to set it again, which makes the context reserve its memory for graphs anew.
 class cvec_side final : public plain_side {
 public:
     /// `vectors`: of all layers from 1 on. `renewed`: with a new strength before every pass, which is timed.
@@ -78,8 +78,8 @@ private:
         }
         const std::vector<float> & term = self->terms_[static_cast<size_t>(self->asked_)];
         for (int64_t row = 0; row < ggml_nrows(tensor); ++row) {
-            auto * to = reinterpret_cast<float *>(static_cast<char *>(tensor->data) +
-                                                  static_cast<size_t>(row) * tensor->nb[1]);
+            auto * to =
+                reinterpret_cast<float *>(static_cast<char *>(tensor->data) + static_cast<size_t>(row) * tensor->nb[1]);
             for (size_t i = 0; i < term.size(); ++i) {
                 to[i] += term[i];
             }

@@ -76,10 +76,11 @@ inline void print_json(const report & all) {
     std::printf("],\n  \"rows\": [\n");
     for (size_t i = 0; i < all.rows.size(); ++i) {
         const report_row & row = all.rows[i];
-        std::printf("    {\"case\": %s, \"median\": %.4f, \"spread\": [%.4f, %.4f], \"ratio\": %.4f, "
-                    "\"tokensPerSecond\": %.1f",
-                    json_string(row.model + ", " + row.workload + ": " + row.side).c_str(), row.milliseconds,
-                    row.ratio.low, row.ratio.high, row.ratio.median, row.tokens_per_second);
+        std::printf(
+            "    {\"case\": %s, \"median\": %.4f, \"spread\": [%.4f, %.4f], \"ratio\": %.4f, "
+            "\"tokensPerSecond\": %.1f",
+            json_string(row.model + ", " + row.workload + ": " + row.side).c_str(), row.milliseconds, row.ratio.low,
+            row.ratio.high, row.ratio.median, row.tokens_per_second);
         for (size_t k = 0; k < row.more.size(); ++k) {
             std::printf(", %s: %.10g", json_string(all.columns[k].name).c_str(), row.more[k]);
         }

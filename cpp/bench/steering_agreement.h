@@ -16,7 +16,7 @@ namespace llama_steer::bench {
 /// How far the logits of other sides are from ours, over the largest of ours: 0 where all bits are the same.
 struct logits_difference {
     double control_vector = 0;
-    double editing = 0;  ///< also where layers lie on a device: not compared
+    double editing = 0;    ///< also where layers lie on a device: not compared
     double unsteered = 0;  ///< has to be large: what the vectors change
 };
 
@@ -56,9 +56,8 @@ inline logits_difference compare_logits(const std::shared_ptr<const model> & sou
                                            : make_batch(answer, 7 + step, 1, true, info.vocabulary_size);
         ours.prepare(batch);
         ours.decode(batch);
-        const std::pair<plain_side *, double *> others[] = {{&control_vector, &found.control_vector},
-                                                            {editing.get(), &found.editing},
-                                                            {&unsteered, &found.unsteered}};
+        const std::pair<plain_side *, double *> others[] = {
+            {&control_vector, &found.control_vector}, {editing.get(), &found.editing}, {&unsteered, &found.unsteered}};
         for (const auto & [other, worst] : others) {
             if (other == nullptr) {
                 continue;

@@ -87,7 +87,8 @@ int main(int argc, char ** argv) {
         defaults.seconds = 0;  // each workload has its own
         const bench_options options = parse_options(argc, argv, defaults, usage);
         if (options.gpu_layers > 0) {
-            throw error(error_code::INVALID_ARGUMENT, "steering_bench measures the host; steering_device_bench devices");
+            throw error(error_code::INVALID_ARGUMENT,
+                        "steering_bench measures the host; steering_device_bench devices");
         }
         init_backend("");
         const report all = run(options);

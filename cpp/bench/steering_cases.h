@@ -85,9 +85,8 @@ public:
         };
         const int32_t sequences = work_.sequences;
         const auto in_context = [=](const list_maker & lists) -> side_factory {
-            return [=]() -> std::unique_ptr<side> {
-                return std::make_unique<steered_side>(context(), lists(sequences));
-            };
+            return
+                [=]() -> std::unique_ptr<side> { return std::make_unique<steered_side>(context(), lists(sequences)); };
         };
         const list_maker one = lists_.add(all_);
         one_context made;
@@ -114,9 +113,9 @@ private:
         return std::vector<std::shared_ptr<const steering_list>>(static_cast<size_t>(sequences));
     }
     static std::vector<steering_case> of_breadth(std::vector<steering_case> cases, breadth wanted) {
-        cases.erase(std::remove_if(cases.begin(), cases.end(),
-                                   [=](const steering_case & each) { return each.from > wanted; }),
-                    cases.end());
+        cases.erase(
+            std::remove_if(cases.begin(), cases.end(), [=](const steering_case & each) { return each.from > wanted; }),
+            cases.end());
         return cases;
     }
 

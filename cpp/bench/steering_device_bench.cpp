@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "bench/bench_models.h"
+#include "bench/graph_pieces.h"
 #include "bench/options.h"
 #include "bench/progress.h"
 #include "bench/report.h"
@@ -24,7 +25,6 @@
 #include "model/backend.h"
 
 #include <ggml-backend.h>
-#include <llama-context.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -64,12 +64,11 @@ std::vector<steering_workload> workloads() {
 }
 
 /// In how many pieces the scheduler cuts the graph of a step, unsteered and with sums at all layers.
-void add_splits(report & all, const bench_model & tested, const bench_options & options) {
+void add_pieces(report & all, const bench_model & tested, const bench_options & options) {
     const workload work{"", 4, 1, 1, 8};
     const context_options how = context_options_of(work, options.threads);
     const steering_lists lists(tested.source->info());
     const step_batch batch = make_batch(work, 0, 1, true, tested.source->info().vocabulary_size);
-    const auto splits_of = [](llama_context * context) { return ggml_backend_sched_get_n_splits(context->get_sched()); };
 
     plain_side plain(tested.source, how);
     plain.decode(batch);
@@ -78,8 +77,8 @@ void add_splits(report & all, const bench_model & tested, const bench_options & 
     steered.prepare(batch);
     steered.decode(batch);
     all.goals.push_back({tested.name + ": pieces of the graph, 4 distinct lists",
-                         static_cast<double>(splits_of(context->inner().handle())),
-                         static_cast<double>(splits_of(plain.handle()))});
+                         static_cast<double>(graph_pieces(*context->inner().handle())),
+                         static_cast<double>(graph_pieces(*plain.handle()))});
 }
 
 /// What sums at all layers take besides idle instrumentation, for each layer, in rows from `first` on.
@@ -123,7 +122,7 @@ report run(bench_options options, const device_options & where) {
             const bench_model tested =
                 load_bench_model(made_model(shape, "qwen3", synthetic::parse_weight_type(type)), name, true, options);
             tables.compare(tested);
-            add_splits(all, tested, options);
+            add_pieces(all, tested, options);
             const size_t first_row = all.rows.size();
             for (const steering_workload & each : workloads()) {
                 if (each.work.name.find(options.only) != std::string::npos) {

@@ -120,8 +120,7 @@ private:
         return request;
     }
     static std::shared_ptr<const steering_list> list(intervention_request request) {
-        return std::make_shared<const steering_list>(
-            steering_list{std::make_shared<intervention>(std::move(request))});
+        return std::make_shared<const steering_list>(steering_list{std::make_shared<intervention>(std::move(request))});
     }
     template <typename making>
     static std::vector<std::shared_ptr<const steering_list>> for_each_sequence(int32_t sequences, making && make) {

@@ -115,7 +115,8 @@ private:
                 report_.notes.push_back(tested.name + ", " + title + ": the control is off by more than 0.3 %");
             }
             if (tested.has_goals && cases[i].limit > 0) {
-                report_.goals.push_back({tested.name + ", " + title + ": " + side.name, made.ratio.median, cases[i].limit});
+                report_.goals.push_back(
+                    {tested.name + ", " + title + ": " + side.name, made.ratio.median, cases[i].limit});
             }
         }
         const size_t values = (by_pairs ? result.sides.front().pair_ratios : result.sides.front().round_ratios).size();

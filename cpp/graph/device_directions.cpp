@@ -21,8 +21,8 @@ device_directions::device_directions(ggml_backend_buffer_type * type, int64_t wi
       buffer_(nullptr, ggml_backend_buffer_free),
       tensor_(nullptr) {
     if (context_ != nullptr) {
-        tensor_ = ggml_new_tensor_3d(context_.get(), GGML_TYPE_F32, width, capacity,
-                                     static_cast<int64_t>(layers_.size()));
+        tensor_ =
+            ggml_new_tensor_3d(context_.get(), GGML_TYPE_F32, width, capacity, static_cast<int64_t>(layers_.size()));
         ggml_set_name(tensor_, "steer_directions");
         buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), type));
     }

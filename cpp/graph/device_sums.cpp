@@ -43,8 +43,7 @@ void device_sums::add_to(const std::vector<device_place> & places, const built_g
         for (size_t i = group; i < places.size() && share_directions(places[i], first); ++i) {
             layers.push_back(places[i].layer);
         }
-        const int64_t layer_bytes =
-            first.n_rows * capacity_.terms * first.width * static_cast<int64_t>(sizeof(float));
+        const int64_t layer_bytes = first.n_rows * capacity_.terms * first.width * static_cast<int64_t>(sizeof(float));
         size_t end = begin + 1;
         while (end < group + layers.size() && places[end].cut == first.cut &&
                static_cast<int64_t>(end + 1 - begin) * layer_bytes <= largest_batch_bytes) {
@@ -53,8 +52,8 @@ void device_sums::add_to(const std::vector<device_place> & places, const built_g
 
         batch made{store.at(site_, first.memory, first.width, capacity_.sets, layers), first.cut, first.n_rows,
                    static_cast<int64_t>(end - begin), nullptr};
-        made.input = ggml_new_tensor_1d(graph.context, GGML_TYPE_F32,
-                                        made.n_rows * capacity_.terms * (made.n_layers + 1));
+        made.input =
+            ggml_new_tensor_1d(graph.context, GGML_TYPE_F32, made.n_rows * capacity_.terms * (made.n_layers + 1));
         ggml_set_input(made.input);
         ggml_format_name(made.input, "steer_rows_%d_%d", site_, first.layer);
         batches_.push_back(made);
@@ -65,9 +64,9 @@ void device_sums::add_to(const std::vector<device_place> & places, const built_g
         for (size_t i = 0; i < static_cast<size_t>((end - begin) * capacity_.terms); ++i) {
             const size_t layer = i / static_cast<size_t>(capacity_.terms);
             const size_t term = i % static_cast<size_t>(capacity_.terms);
-            views.push_back(ggml_view_2d(graph.context, terms, first.width, first.n_rows, terms->nb[1],
-                                         layer * terms->nb[2] + term * static_cast<size_t>(first.n_rows) *
-                                                                    terms->nb[1]));
+            views.push_back(
+                ggml_view_2d(graph.context, terms, first.width, first.n_rows, terms->nb[1],
+                             layer * terms->nb[2] + term * static_cast<size_t>(first.n_rows) * terms->nb[1]));
             editor.insert_before(before, views.back());
         }
         for (size_t i = begin; i < end; ++i) {

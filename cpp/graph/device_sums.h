@@ -19,7 +19,7 @@ struct device_place {
     int layer;
     int64_t width;  ///< floats in a row
     int64_t n_rows;
-    bool cut;  ///< its rows are the output rows
+    bool cut;                           ///< its rows are the output rows
     ggml_backend_buffer_type * memory;  ///< of its device
 };
 

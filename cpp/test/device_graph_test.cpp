@@ -69,8 +69,7 @@ public:
         batch.n_tokens = sequences_;
         CHECK_EQ(llama_decode(context_.get(), batch), 0);
         llama_batch_free(batch);
-        const auto count =
-            static_cast<size_t>(sequences_ * llama_vocab_n_tokens(llama_model_get_vocab(model_.get())));
+        const auto count = static_cast<size_t>(sequences_ * llama_vocab_n_tokens(llama_model_get_vocab(model_.get())));
         const float * logits = llama_get_logits(context_.get());
         return std::vector<float>(logits, logits + count);
     }
@@ -99,7 +98,8 @@ TEST(sums_on_a_device_split_no_graph_and_need_one_upload_more) {
 
     for (int32_t sequence = 0; sequence < 4; ++sequence) {
         target.steering().set_steering(
-            sequence, testbed::steering_of({{target.directions(1 + static_cast<uint64_t>(sequence)), 1.0F, token_scope::all}}));
+            sequence,
+            testbed::steering_of({{target.directions(1 + static_cast<uint64_t>(sequence)), 1.0F, token_scope::all}}));
     }
     target.step(2);
     testbed::fake_device::take_work();
@@ -142,7 +142,8 @@ TEST(sums_on_a_device_have_the_bits_of_the_host) {
             instrumentation & steering = each->steering();
             // Sets come and go, one list has several, two sequences share one, and one is not steered.
             steering.set_steering(0, testbed::steering_of({{step < 3 ? a : b, strength, token_scope::all}}));
-            steering.set_steering(1, testbed::steering_of({{b, -strength, token_scope::all}, {step == 4 ? c : a, 2.0F, token_scope::all}}));
+            steering.set_steering(1, testbed::steering_of({{b, -strength, token_scope::all},
+                                                           {step == 4 ? c : a, 2.0F, token_scope::all}}));
             steering.set_steering(2, step % 2 == 0 ? testbed::steering_of({{c, strength, token_scope::all}}) : nullptr);
         }
         const std::vector<float> got = device.step(step);

@@ -15,10 +15,10 @@ namespace llama_steer::testbed {
 
 /// What the fake device did since it was asked for the last time.
 struct device_work {
-    int graphs = 0;        ///< computed: one for every piece of the model's graph that lies on the device
-    int uploads = 0;       ///< of tensors or parts of them
-    size_t bytes = 0;      ///< in these
-    int fused_sums = 0;    ///< ADD nodes named "steered" that CUDA computes with the ADD before them
+    int graphs = 0;         ///< computed: one for every piece of the model's graph that lies on the device
+    int uploads = 0;        ///< of tensors or parts of them
+    size_t bytes = 0;       ///< in these
+    int fused_sums = 0;     ///< ADD nodes named "steered" that CUDA computes with the ADD before them
     int separate_sums = 0;  ///< other ADD nodes named "steered"
 };
 
@@ -43,8 +43,7 @@ private:
                          [](ggml_backend_buffer_type_t) { return false; }};
         memory_.device = &device_;
         registry_.api_version = GGML_BACKEND_API_VERSION;
-        registry_.iface = {[](ggml_backend_reg_t) { return "fake"; },
-                           [](ggml_backend_reg_t) { return size_t{1}; },
+        registry_.iface = {[](ggml_backend_reg_t) { return "fake"; }, [](ggml_backend_reg_t) { return size_t{1}; },
                            [](ggml_backend_reg_t, size_t) { return device(); },
                            [](ggml_backend_reg_t, const char *) -> void * { return nullptr; }};
         device_.reg = &registry_;
