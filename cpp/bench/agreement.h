@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <vector>
 
 #include <ggml.h>
@@ -48,6 +49,16 @@ inline double largest_difference(const side & reference, const side & other, int
         worst = std::max(worst, difference / std::max(largest, 1e-30));
     }
     return worst;
+}
+
+/// `largest_difference` of every side to one of them.
+inline std::vector<double> largest_differences(const std::vector<std::unique_ptr<side>> & sides, size_t reference,
+                                               int32_t layers, int64_t width) {
+    std::vector<double> differences;
+    for (const std::unique_ptr<side> & each : sides) {
+        differences.push_back(largest_difference(*sides[reference], *each, layers, width));
+    }
+    return differences;
 }
 
 }  // namespace llama_steer::bench

@@ -10,6 +10,22 @@
 
 namespace llama_steer::bench {
 
+/// The layer of a block output by its name; -1 for every other node, also for views named `l_out-<layer> (reshaped)`.
+inline int block_output_layer(const char * name) {
+    constexpr char prefix[] = "l_out-";
+    if (std::memcmp(name, prefix, sizeof prefix - 1) != 0) {
+        return -1;
+    }
+    int layer = 0;
+    for (const char * digit = name + sizeof prefix - 1; *digit != '\0'; ++digit) {
+        if (*digit < '0' || *digit > '9') {
+            return -1;
+        }
+        layer = 10 * layer + (*digit - '0');
+    }
+    return layer;
+}
+
 /// The usual way: `cb_eval` asks for the block outputs, named l_out-<layer>, and copies each, when it is computed, to
 /// memory that was made before. Nothing is allocated in a step; of a node that is not asked for, six bytes of the name
 /// are compared.
@@ -41,27 +57,11 @@ private:
     static bool visit(ggml_tensor * tensor, bool ask, void * data) {
         auto * self = static_cast<callback_side *>(data);
         if (ask) {
-            self->asked_ = layer_of(ggml_get_name(tensor));
+            self->asked_ = block_output_layer(ggml_get_name(tensor));
             return self->asked_ >= 0;
         }
         self->copy(tensor, static_cast<size_t>(self->asked_));
         return true;
-    }
-
-    /// -1 for every other node, also for views named `l_out-<layer> (reshaped)`.
-    static int layer_of(const char * name) {
-        constexpr char prefix[] = "l_out-";
-        if (std::memcmp(name, prefix, sizeof prefix - 1) != 0) {
-            return -1;
-        }
-        int layer = 0;
-        for (const char * digit = name + sizeof prefix - 1; *digit != '\0'; ++digit) {
-            if (*digit < '0' || *digit > '9') {
-                return -1;
-            }
-            layer = 10 * layer + (*digit - '0');
-        }
-        return layer;
     }
 
     void copy(const ggml_tensor * tensor, size_t layer) {

@@ -15,23 +15,20 @@
 // and layers on a device are timed by the wall clock.
 
 #include "base/error.h"
-#include "bench/capture_rounds.h"
+#include "bench/agreement.h"
+#include "bench/bench_models.h"
+#include "bench/capture_sides.h"
 #include "bench/options.h"
 #include "bench/progress.h"
 #include "bench/report.h"
+#include "bench/rounds.h"
+#include "bench/start_report.h"
 #include "model/backend.h"
-#include "synthetic/model_file.h"
-#include "synthetic/presets.h"
-
-#include <ggml-backend.h>
 
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -45,48 +42,6 @@ constexpr double ratio_limit = 1.02;
 /// Further off than this, the control says that the other ratios tell little.
 constexpr double control_tolerance = 0.01;
 
-struct bench_model {
-    std::string name;
-    std::shared_ptr<const model> source;
-    bool has_goals;
-};
-
-/// The 0.5B shape, made where it was not made before: in the folder that LLAMA_STEER_BENCH_CACHE names, or one in the
-/// temporary folder.
-std::string made_model() {
-    const char * const named = std::getenv("LLAMA_STEER_BENCH_CACHE");
-    const std::filesystem::path folder =
-        named != nullptr ? named : std::filesystem::temp_directory_path() / "llama-steer-bench";
-    const std::filesystem::path path = folder / "qwen3-0.5b-q4_0.gguf";
-    if (!std::filesystem::exists(path)) {
-        std::filesystem::create_directories(folder);
-        const std::filesystem::path unfinished = path.string() + ".unfinished";
-        synthetic::write_model(synthetic::preset("0.5b", "qwen3"), unfinished.string());
-        std::filesystem::rename(unfinished, path);
-    }
-    return path.string();
-}
-
-std::vector<bench_model> load_models(const bench_options & options) {
-    const auto load = [&](const std::string & path, const std::string & name, bool has_goals) {
-        model_options how;
-        how.gpu_layers = options.gpu_layers;
-        const std::shared_ptr<const model> source = model::load(path, how);
-        const model_info & info = source->info();
-        if (info.recurrent) {
-            throw error(error_code::MODEL_UNSUPPORTED, path + " is recurrent: its sequences cannot be cut back");
-        }
-        return bench_model{name + " (" + info.architecture + ", " + std::to_string(info.n_layers) + " layers x " +
-                               std::to_string(info.hidden_size) + ")",
-                           source, has_goals};
-    };
-    if (!options.model.empty()) {
-        return {load(options.model, std::filesystem::path(options.model).filename().string(), false)};
-    }
-    return {load(made_model(), "0.5B-like, Q4_0", true),
-            load(LLAMA_STEER_TESTBED "/valdoria-chat.gguf", "test-bed, F16", false)};
-}
-
 void add_rows(report & all, const std::string & model_name, const workload & work, const workload_result & result) {
     const auto add = [&](const std::string & name, const std::vector<double> & milliseconds, const quantiles & ratio) {
         report_row row;
@@ -98,12 +53,13 @@ void add_rows(report & all, const std::string & model_name, const workload & wor
         row.tokens_per_second = work.tokens_per_step() / row.milliseconds * 1000;
         all.rows.push_back(row);
     };
-    const auto rounds = static_cast<int>(result.sides.front().round_ratios.size());
-    if (rounds < rounds_of_an_interval) {
+    const auto count = static_cast<int>(result.sides.front().round_ratios.size());
+    if (count < rounds_of_an_interval) {
         all.notes.push_back(model_name + ", " + work.name +
-                            ": intervals are ranges, of rounds: " + std::to_string(rounds));
+                            ": intervals are ranges, of rounds: " + std::to_string(count));
     }
     add("baseline", result.baseline_milliseconds, {1, 1, 1});
+    all.rows.back().more = {0, 0};
     for (const side_result & side : result.sides) {
         const quantiles ratio = quantiles_of(side.round_ratios);
         if (side.role == side_role::control && std::abs(ratio.median - 1) > control_tolerance) {
@@ -111,8 +67,8 @@ void add_rows(report & all, const std::string & model_name, const workload & wor
                                 ": the control is off by more than 1 %. Run it again on a quieter machine");
         }
         add(side.name, side.milliseconds, ratio);
-        all.rows.back().bytes_captured = side.bytes_captured;
-        all.rows.back().bytes_copied = side.bytes_copied / side.steps;
+        all.rows.back().more = {static_cast<double>(side.bytes_captured),
+                                static_cast<double>(side.bytes_copied / side.steps)};
         all.rows.back().graphs_built = side.graphs_built;
     }
 }
@@ -150,24 +106,33 @@ void add_common_goals(report & all, const std::vector<std::pair<workload, worklo
     }
 }
 
-report start_report(const bench_options & options) {
-    report all;
-    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
-        ggml_backend_dev_t device = ggml_backend_dev_get(i);
-        all.machine.emplace_back(ggml_backend_dev_name(device), ggml_backend_dev_description(device));
+constexpr char usage[] =
+    "capture_bench [--json] [--quick] [--rounds N] [--pairs N] [--seconds N] [--threads N] [--wall]\n"
+    "              [--gpu-layers N] [--model FILE] [--only TEXT]\n";
+
+/// The sides of one workload, whose captured rows are compared at the end of every round.
+contest contest_of(const std::shared_ptr<const model> & source, const workload & work, const bench_options & options,
+                   bool layer_inputs) {
+    const context_options how = context_options_of(work, options.threads);
+    contest what;
+    what.kinds = capture_sides(source, how, how.batch_size, layer_inputs, options.quick);
+    what.baseline = [=]() -> std::unique_ptr<side> { return std::make_unique<plain_side>(source, how); };
+    what.vocabulary_size = source->info().vocabulary_size;
+    size_t reference = 0;
+    while (what.kinds[reference].role != side_role::reference) {
+        ++reference;
     }
-    all.machine.emplace_back("cores", std::to_string(std::thread::hardware_concurrency()));
-    all.machine.emplace_back("threads", std::to_string(options.threads));
-    all.machine.emplace_back("gpu layers", std::to_string(options.gpu_layers));
-    all.machine.emplace_back("clock", options.clock() == step_clock::thread ? "CPU time of the thread" : "wall");
-    all.versions.emplace_back("llama.cpp", LLAMA_STEER_LLAMA_COMMIT);
-    return all;
+    what.finish_round = [=](const std::vector<std::unique_ptr<side>> & sides) {
+        return largest_differences(sides, reference, source->info().n_layers, source->info().hidden_size);
+    };
+    return what;
 }
 
 report run(const bench_options & options) {
     progress shown;
     shown.say("loading models");
     report all = start_report(options);
+    all.columns = {{"captured KiB", "bytesCaptured", 1024}, {"copied KiB", "bytesCopied", 1024}};
     std::vector<std::pair<workload, workload_result>> results;
     for (const bench_model & tested : load_models(options)) {
         const bool layer_inputs = layer_input_side::is_offered(tested.source);
@@ -178,14 +143,14 @@ report run(const bench_options & options) {
             if (work.name.find(options.only) == std::string::npos) {
                 continue;
             }
-            capture_rounds rounds(tested.source, work, options, layer_inputs);
-            rounds.run([&](int round) {
+            rounds measured(contest_of(tested.source, work, options, layer_inputs), work, options);
+            measured.run([&](int round) {
                 shown.say(tested.name + ", " + work.name + ": round " + std::to_string(round + 1) + " of at most " +
                           std::to_string(options.rounds));
             });
-            add_rows(all, tested.name, work, rounds.result());
-            add_goals(all, tested, work, rounds.result());
-            results.emplace_back(work, rounds.result());
+            add_rows(all, tested.name, work, measured.result());
+            add_goals(all, tested, work, measured.result());
+            results.emplace_back(work, measured.result());
         }
     }
     if (results.empty()) {
@@ -199,7 +164,7 @@ report run(const bench_options & options) {
 
 int main(int argc, char ** argv) {
     try {
-        const bench_options options = parse_options(argc, argv);
+        const bench_options options = parse_options(argc, argv, {}, usage);
         init_backend("");
         const report all = run(options);
         options.json ? print_json(all) : print_tables(all);

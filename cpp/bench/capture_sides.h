@@ -3,29 +3,14 @@
 #include "bench/callback_side.h"
 #include "bench/layer_input_side.h"
 #include "bench/plain_side.h"
+#include "bench/side_kind.h"
 #include "bench/steer_side.h"
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace llama_steer::bench {
-
-/// What a side is measured for.
-enum class side_role : uint8_t {
-    other,
-    control,    ///< does what the baseline does: what the measurement can tell
-    in_place,   ///< ours, all layers x all rows: what the goals are about
-    reference,  ///< whose rows the others' are held against
-};
-
-/// A side by name, and how one is made.
-struct side_kind {
-    std::string name;
-    side_role role;
-    std::function<std::unique_ptr<side>()> make;
-};
 
 /// The sides of the capture benchmark besides the baseline. `capacity`: most tokens of a batch. `few`: only those
 /// without which the others say nothing.
@@ -37,7 +22,7 @@ inline std::vector<side_kind> capture_sides(const std::shared_ptr<const model> &
         return [=]() -> std::unique_ptr<side> { return std::make_unique<steer_side>(source, options, plan, capacity); };
     };
     std::vector<side_kind> kinds;
-    const auto add = [&](const char * name, side_role role, std::function<std::unique_ptr<side>()> make) {
+    const auto add = [&](const char * name, side_role role, side_factory make) {
         if (!few || role != side_role::other) {
             kinds.push_back({name, role, std::move(make)});
         }

@@ -4,6 +4,7 @@
 #include "bench/step_clock.h"
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace llama_steer::bench {
@@ -24,14 +25,10 @@ struct bench_options {
     step_clock clock() const { return finest_clock(!wall && threads == 1 && gpu_layers == 0); }
 };
 
-inline const char * usage() {
-    return "capture_bench [--json] [--quick] [--rounds N] [--pairs N] [--seconds N] [--threads N] [--wall]\n"
-           "              [--gpu-layers N] [--model FILE] [--only TEXT]\n";
-}
-
-/// Throws INVALID_ARGUMENT.
-inline bench_options parse_options(int argc, char ** argv) {
-    bench_options options;
+/// The options of a command line, the others as in `options`; `usage` is said with what is not understood. `more`:
+/// options that one benchmark has, each with a text. Throws INVALID_ARGUMENT.
+inline bench_options parse_options(int argc, char ** argv, bench_options options, const char * usage,
+                                   const std::map<std::string, std::string *> & more = {}) {
     for (int i = 1; i < argc; ++i) {
         const std::string name = argv[i];
         const auto value = [&]() -> std::string {
@@ -71,8 +68,10 @@ inline bench_options parse_options(int argc, char ** argv) {
             options.model = value();
         } else if (name == "--only") {
             options.only = value();
+        } else if (more.count(name) > 0) {
+            *more.at(name) = value();
         } else {
-            throw error(error_code::INVALID_ARGUMENT, "unknown option " + name + "\n" + usage());
+            throw error(error_code::INVALID_ARGUMENT, "unknown option " + name + "\n" + usage);
         }
     }
     return options;

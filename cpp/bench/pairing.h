@@ -74,6 +74,7 @@ public:
 
 private:
     double time(side & each, const step_batch & batch) const {
+        each.prepare(batch);
         const double begin = milliseconds(clock_);
         each.decode(batch);
         return milliseconds(clock_) - begin;

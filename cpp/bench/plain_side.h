@@ -42,6 +42,10 @@ public:
         return static_cast<uint64_t>(llama_perf_context(handle_.get()).n_reused);
     }
 
+    const float * logits(int32_t index) const { return llama_get_logits_ith(handle(), index); }
+
+    llama_context * handle() const { return handle_.get(); }
+
 protected:
     plain_side(std::shared_ptr<const model> source, const context_options & options,
                ggml_backend_sched_eval_callback callback, void * user_data)
@@ -65,7 +69,6 @@ protected:
         batch_.reset(new llama_batch(llama_batch_init(static_cast<int32_t>(llama_n_batch(handle())), 0, 1)));
     }
 
-    llama_context * handle() const { return handle_.get(); }
     const model & source() const { return *source_; }
 
 private:

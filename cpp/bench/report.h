@@ -18,9 +18,15 @@ struct report_row {
     double milliseconds = 0;  ///< median of a step
     quantiles ratio;          ///< to the baseline's step next to it
     double tokens_per_second = 0;
-    uint64_t bytes_captured = 0;  ///< per step: the rows themselves, which no side can do without
-    uint64_t bytes_copied = 0;    ///< per step: of those, what was copied to where the caller finds it
-    uint64_t graphs_built = 0;    ///< in all timed steps
+    uint64_t graphs_built = 0;  ///< in all timed steps
+    std::vector<double> more;   ///< of report::columns
+};
+
+/// A figure that one benchmark has besides those that all have.
+struct report_column {
+    std::string title;     ///< in tables
+    std::string name;      ///< in JSON
+    double divisor = 1.0;  ///< of what tables show
 };
 
 struct report_goal {
@@ -35,6 +41,7 @@ struct report {
     std::vector<std::pair<std::string, std::string>> machine;
     std::vector<std::pair<std::string, std::string>> versions;
     std::vector<std::string> notes;
+    std::vector<report_column> columns;
     std::vector<report_row> rows;
     std::vector<report_goal> goals;
 };
@@ -71,12 +78,14 @@ inline void print_json(const report & all) {
         const report_row & row = all.rows[i];
         std::printf(
             "    {\"case\": %s, \"median\": %.4f, \"spread\": [%.4f, %.4f], \"ratio\": %.4f, "
-            "\"tokensPerSecond\": %.1f, \"bytesCaptured\": %llu, \"bytesCopied\": %llu, \"graphsBuilt\": "
-            "%llu}%s\n",
+            "\"tokensPerSecond\": %.1f",
             json_string(row.model + ", " + row.workload + ": " + row.side).c_str(), row.milliseconds, row.ratio.low,
-            row.ratio.high, row.ratio.median, row.tokens_per_second,
-            static_cast<unsigned long long>(row.bytes_captured), static_cast<unsigned long long>(row.bytes_copied),
-            static_cast<unsigned long long>(row.graphs_built), i + 1 < all.rows.size() ? "," : "");
+            row.ratio.high, row.ratio.median, row.tokens_per_second);
+        for (size_t k = 0; k < row.more.size(); ++k) {
+            std::printf(", %s: %.10g", json_string(all.columns[k].name).c_str(), row.more[k]);
+        }
+        std::printf(", \"graphsBuilt\": %llu}%s\n", static_cast<unsigned long long>(row.graphs_built),
+                    i + 1 < all.rows.size() ? "," : "");
     }
     std::printf("  ],\n  \"goals\": [\n");
     for (size_t i = 0; i < all.goals.size(); ++i) {
@@ -88,7 +97,7 @@ inline void print_json(const report & all) {
     std::printf("  ]\n}\n");
 }
 
-/// A table for people; KiB are per step.
+/// A table for people.
 inline void print_tables(const report & all) {
     for (const auto & texts : {all.machine, all.versions}) {
         for (const auto & [name, value] : texts) {
@@ -98,14 +107,19 @@ inline void print_tables(const report & all) {
     for (size_t i = 0; i < all.rows.size(); ++i) {
         const report_row & row = all.rows[i];
         if (i == 0 || row.workload != all.rows[i - 1].workload || row.model != all.rows[i - 1].model) {
-            std::printf("\n%s, %s\n%-38s %9s %9s %7s %-16s %12s %11s %7s\n", row.model.c_str(), row.workload.c_str(),
-                        "side", "ms/step", "tokens/s", "ratio", " 95 % interval", "captured KiB", "copied KiB",
-                        "graphs");
+            std::printf("\n%s, %s\n%-38s %9s %9s %7s %-16s", row.model.c_str(), row.workload.c_str(), "side", "ms/step",
+                        "tokens/s", "ratio", " 95 % interval");
+            for (const report_column & column : all.columns) {
+                std::printf(" %12s", column.title.c_str());
+            }
+            std::printf(" %7s\n", "graphs");
         }
-        std::printf("%-38s %9.3f %9.1f %7.4f %.4f to %.4f %12.1f %11.1f %7llu\n", row.side.c_str(), row.milliseconds,
-                    row.tokens_per_second, row.ratio.median, row.ratio.low, row.ratio.high,
-                    static_cast<double>(row.bytes_captured) / 1024, static_cast<double>(row.bytes_copied) / 1024,
-                    static_cast<unsigned long long>(row.graphs_built));
+        std::printf("%-38s %9.3f %9.1f %7.4f %.4f to %.4f", row.side.c_str(), row.milliseconds, row.tokens_per_second,
+                    row.ratio.median, row.ratio.low, row.ratio.high);
+        for (size_t k = 0; k < row.more.size(); ++k) {
+            std::printf(" %12.5g", row.more[k] / all.columns[k].divisor);
+        }
+        std::printf(" %7llu\n", static_cast<unsigned long long>(row.graphs_built));
     }
     std::printf("\n");
     for (const std::string & note : all.notes) {

@@ -21,6 +21,8 @@ public:
     side(const side &) = delete;
     side & operator=(const side &) = delete;
 
+    /// What has to be done before a step and is no part of it. Not timed.
+    virtual void prepare(const step_batch & /*batch*/) {}
     /// Runs one forward pass to its end, what is captured with it included. This is what is timed. Throws where the
     /// pass fails.
     virtual void decode(const step_batch & batch) = 0;

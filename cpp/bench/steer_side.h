@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bench/describe.h"
 #include "bench/side.h"
 #include "capture/tap.h"
 #include "model/context.h"
@@ -46,7 +47,7 @@ public:
         if (tap_) {
             tap_->clear();
         }
-        describe(batch);
+        describe(batch, context_.graph().layout(), ids_);
         if (context_.decode(batch.tokens) != decode_status::ok) {
             throw std::runtime_error("a forward pass found no room");
         }
@@ -99,29 +100,10 @@ private:
         context_.graph().attach(tap_);
     }
 
-    /// Fills the layout: one span for each sequence of the batch.
-    void describe(const step_batch & batch) {
-        batch_layout & layout = context_.graph().layout();
-        layout.clear();
-        const std::vector<batch_token> & tokens = batch.tokens;
-        for (size_t begin = 0, end = 0; begin < tokens.size(); begin = end) {
-            ids_.clear();
-            for (; end < tokens.size() && tokens[end].sequence == tokens[begin].sequence; ++end) {
-                ids_.push_back(tokens[end].token);
-            }
-            sequence_span span;
-            span.first_position = tokens[begin].position;
-            span.n_tokens = static_cast<int32_t>(end - begin);
-            span.generated = batch.generated;
-            span.prompt_end = batch.generated ? -1 : span.last_position() + 1;
-            layout.set(tokens[begin].sequence, span, ids_.data());
-        }
-    }
-
     context context_;
     std::unique_ptr<char, aligned_delete> memory_;
     std::shared_ptr<tap> tap_;
-    std::vector<int32_t> ids_;  ///< of the sequence that is described
+    std::vector<int32_t> ids_;
 };
 
 }  // namespace llama_steer::bench

@@ -2,6 +2,7 @@
 
 #include "model/context.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -20,6 +21,16 @@ struct workload {
     /// Steps of one token continue an answer; longer ones are prompts.
     bool generates() const { return tokens == 1; }
 };
+
+/// A context that a workload just fits in.
+inline context_options context_options_of(const workload & work, int32_t threads) {
+    context_options options;
+    options.max_sequences = work.sequences;
+    options.context_size = work.end;
+    options.batch_size = std::max(work.tokens_per_step(), work.sequences * work.start);
+    options.threads = threads;
+    return options;
+}
 
 /// Prefill of a cleared sequence, and decode with 32 to 256 tokens in memory: attention looks at multiples of 256
 /// tokens, so that no step needs another graph than the step before.

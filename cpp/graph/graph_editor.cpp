@@ -18,6 +18,7 @@ graph_editor::graph_editor(const built_graph & graph) : context_(graph.context),
         const site_name site = parse_site_name(ggml_get_name(node));
         if (site.layer >= 0) {
             named_[site.name][site.layer] = node;
+            first_of_layer_.emplace(site.layer, node);
         }
     }
 }
@@ -31,15 +32,22 @@ ggml_tensor * graph_editor::find(const std::string & name, int layer) const {
     return node == found->second.end() ? nullptr : node->second;
 }
 
+ggml_tensor * graph_editor::first_of_layer(int layer) const {
+    const auto found = first_of_layer_.find(layer);
+    return found == first_of_layer_.end() ? nullptr : found->second;
+}
+
 int32_t graph_editor::index_of(const ggml_tensor * tensor) const {
     const auto found = std::find(nodes_.begin(), nodes_.end(), tensor);
     return found == nodes_.end() ? -1 : static_cast<int32_t>(found - nodes_.begin());
 }
 
 void graph_editor::require_room(int count) const {
-    size_t needed = nodes_.size() + prepended_.size() + appended_.size() + static_cast<size_t>(count);
-    for (const auto & [anchor, inserted] : insertions_) {
-        needed += inserted.size();
+    size_t needed = nodes_.size() + appended_.size() + static_cast<size_t>(count);
+    for (const auto * insertions : {&insertions_before_, &insertions_}) {
+        for (const auto & [anchor, inserted] : *insertions) {
+            needed += inserted.size();
+        }
     }
     // A node takes a tensor's header; half as much again covers alignment.
     const size_t bytes = static_cast<size_t>(count) * (ggml_tensor_overhead() * 3 / 2);
@@ -95,7 +103,7 @@ std::vector<ggml_tensor *> graph_editor::views_of(const ggml_tensor * tensor) co
 }
 
 void graph_editor::commit() {
-    if (insertions_.empty() && prepended_.empty() && appended_.empty()) {
+    if (insertions_.empty() && insertions_before_.empty() && appended_.empty()) {
         return;
     }
     // Expanding marks a node and all it reads as "to be computed"; upstream leaves the branches it did not choose
@@ -106,18 +114,20 @@ void graph_editor::commit() {
         flags.push_back(node->flags);
     }
 
-    ggml_graph_clear(graph_);
-    for (ggml_tensor * node : prepended_) {
-        ggml_build_forward_expand(graph_, node);
-    }
-    for (ggml_tensor * node : nodes_) {
-        ggml_build_forward_expand(graph_, node);
-        const auto inserted = insertions_.find(node);
-        if (inserted != insertions_.end()) {
+    const auto expand = [&](const std::map<ggml_tensor *, std::vector<ggml_tensor *>> & insertions,
+                            ggml_tensor * anchor) {
+        const auto inserted = insertions.find(anchor);
+        if (inserted != insertions.end()) {
             for (ggml_tensor * addition : inserted->second) {
                 ggml_build_forward_expand(graph_, addition);
             }
         }
+    };
+    ggml_graph_clear(graph_);
+    for (ggml_tensor * node : nodes_) {
+        expand(insertions_before_, node);
+        ggml_build_forward_expand(graph_, node);
+        expand(insertions_, node);
     }
     for (ggml_tensor * node : appended_) {
         ggml_build_forward_expand(graph_, node);

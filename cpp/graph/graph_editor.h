@@ -38,8 +38,11 @@ public:
     /// Schedules `node` to run right after `anchor` (and after what was inserted there before).
     void insert_after(ggml_tensor * anchor, ggml_tensor * node);
 
-    /// Schedules `node` to run before everything else.
-    void prepend(ggml_tensor * node) { prepended_.push_back(node); }
+    /// Schedules `node` to run right before `anchor` (and after what was inserted there before).
+    void insert_before(ggml_tensor * anchor, ggml_tensor * node) { insertions_before_[anchor].push_back(node); }
+
+    /// The first node named for `layer`, or null.
+    ggml_tensor * first_of_layer(int layer) const;
 
     /// Schedules `node` to run after everything else.
     void append(ggml_tensor * node) { appended_.push_back(node); }
@@ -55,8 +58,9 @@ private:
     ggml_cgraph * graph_;
     std::vector<ggml_tensor *> nodes_;
     std::map<std::string, std::map<int, ggml_tensor *>> named_;
+    std::map<int, ggml_tensor *> first_of_layer_;
     std::map<ggml_tensor *, std::vector<ggml_tensor *>> insertions_;
-    std::vector<ggml_tensor *> prepended_;
+    std::map<ggml_tensor *, std::vector<ggml_tensor *>> insertions_before_;
     std::vector<ggml_tensor *> appended_;
     std::map<ggml_tensor *, ggml_tensor *> replacements_;
 };

@@ -36,7 +36,7 @@ public:
     /// `taps` were located before anything was inserted, which changes who reads what.
     instrumented_graph(instrumentation & owner, const std::vector<located_tap> & taps, const built_graph & graph,
                        graph_editor & editor)
-        : owner_(owner), epoch_(owner.epoch()), steering_(owner.steering(), graph, editor) {
+        : owner_(owner), epoch_(owner.epoch()), steering_(owner.steering(), graph, editor, owner.directions()) {
         for (const located_tap & each : taps) {
             taps_.push_back(std::make_unique<tap_nodes>(each.target, each.sites, graph, editor, owner.layout()));
         }
@@ -126,7 +126,9 @@ std::unique_ptr<graph_inputs> instrumentation::instrument(const built_graph & gr
     ++graphs_built_;
     graph_editor editor(graph);
     const std::vector<located_tap> located = locate(taps(occasion_), editor);
-    return std::make_unique<instrumented_graph>(*this, located, graph, editor);
+    auto made = std::make_unique<instrumented_graph>(*this, located, graph, editor);
+    directions_.release_unused();
+    return made;
 }
 
 }  // namespace llama_steer

@@ -2,6 +2,7 @@
 
 #include "base/batch_layout.h"
 #include "capture/tap.h"
+#include "graph/device_directions.h"
 #include "graph/seam.h"
 #include "steering/condition_memory.h"
 #include "steering/prefix_identities.h"
@@ -39,6 +40,7 @@ public:
     /// What interventions report of the pass that ran last.
     report_board & reports() { return reports_; }
     program_compiler & compiler() { return compiler_; }
+    direction_store & directions() { return directions_; }
 
     /// Notes what a token of the batch that was just decoded was computed from.
     void identify(int32_t sequence, int32_t position, int32_t token, bool output) {
@@ -80,6 +82,7 @@ private:
     report_board reports_;
     program_compiler compiler_{conditions_, reports_};
     batch_layout layout_;
+    direction_store directions_;
 };
 
 }  // namespace llama_steer

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 
+struct ggml_backend_buffer_type;
 struct ggml_cgraph;
 struct ggml_context;
 
@@ -34,8 +35,9 @@ struct micro_batch {
 struct built_graph {
     ggml_context * context = nullptr;  ///< owns the metadata of the graph's tensors; new nodes go here
     ggml_cgraph * graph = nullptr;
-    const void * model = nullptr;  ///< opaque, for `layer_on_host`
+    const void * model = nullptr;  ///< opaque, for the two below
     bool (*layer_on_host)(const void * model, int layer) = nullptr;
+    ggml_backend_buffer_type * (*layer_memory)(const void * model, int layer) = nullptr;  ///< of the layer's device
     micro_batch batch;
 };
 

@@ -4,6 +4,7 @@
 #include "steering/row_kernel.h"
 #include "steering/site_id.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include <ggml.h>
@@ -12,8 +13,8 @@ namespace llama_steer {
 
 namespace {
 
-/// A copy of the site's rows where it has none of its own, the operator, and on devices views, sums and products.
-constexpr int nodes_per_place = 4;
+/// A copy of the site's rows where it has none of its own, and the operator.
+constexpr int nodes_per_place = 2;
 
 /// A place in a graph as upstream built it.
 struct located_place {
@@ -44,8 +45,9 @@ bool has_own_rows(const ggml_tensor * tensor) {
 
 }  // namespace
 
-steer_nodes::steer_nodes(const steering_plan & plan, const built_graph & graph, graph_editor & editor)
-    : device_capacity_(device_sums::capacity_for(plan)) {
+steer_nodes::steer_nodes(const steering_plan & plan, const built_graph & graph, graph_editor & editor,
+                         direction_store & store)
+    : device_capacity_(device_capacity::for_plan(plan)) {
     site_map sites(editor);
     std::vector<std::vector<located_place>> located;
     int n_places = 0;
@@ -56,7 +58,7 @@ steer_nodes::steer_nodes(const steering_plan & plan, const built_graph & graph, 
             ++n_places;
         }
     }
-    editor.require_room(nodes_per_place * n_places);
+    editor.require_room(std::max(nodes_per_place, device_sums::nodes_per_place(device_capacity_)) * n_places);
 
     size_t index = 0;
     for (const auto & [site, layers] : plan.uses()) {
@@ -65,7 +67,8 @@ steer_nodes::steer_nodes(const steering_plan & plan, const built_graph & graph, 
         for (const located_place & each : located[index++]) {
             const bool on_host = graph.layer_on_host(graph.model, each.layer);
             if (!on_host && each.use.others == 0) {
-                on_device.push_back({each.tensor, each.layer, each.use.width, each.n_rows, each.cut});
+                on_device.push_back({each.tensor, each.layer, each.use.width, each.n_rows, each.cut,
+                                     graph.layer_memory(graph.model, each.layer)});
                 continue;
             }
             const site_programs & programs = programs_.back();
@@ -74,7 +77,7 @@ steer_nodes::steer_nodes(const steering_plan & plan, const built_graph & graph, 
         }
         if (!on_device.empty()) {
             device_parts_.push_back({&programs_.back(), device_sums(site, device_capacity_)});
-            device_parts_.back().sums.add_to(on_device, graph, editor);
+            device_parts_.back().sums.add_to(on_device, graph, editor, store);
         }
     }
 }
@@ -96,7 +99,7 @@ void steer_nodes::insert_operator(ggml_tensor * site, const place_operator & wha
 }
 
 bool steer_nodes::fits(const steering_plan & plan) const {
-    return device_parts_.empty() || device_sums::capacity_for(plan) == device_capacity_;
+    return device_parts_.empty() || device_capacity::for_plan(plan) == device_capacity_;
 }
 
 void steer_nodes::set(const micro_batch & batch, const batch_layout & layout, const steering_plan & plan,

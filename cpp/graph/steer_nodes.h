@@ -18,13 +18,13 @@ class steer_nodes {
 public:
     /// Inserts a node at every place that `plan` uses and makes the readers of the site read that node. Throws
     /// SITE_UNKNOWN where the graph lacks a place, OUT_OF_MEMORY where it has no room.
-    steer_nodes(const steering_plan & plan, const built_graph & graph, graph_editor & editor);
+    steer_nodes(const steering_plan & plan, const built_graph & graph, graph_editor & editor, direction_store & store);
 
     /// Compiles the lists of the micro-batch's sequences to the programs of its rows.
     void set(const micro_batch & batch, const batch_layout & layout, const steering_plan & plan,
              program_compiler & compiler);
 
-    /// False where the graph has no room for all direction sets in use.
+    /// False where the graph has no room for the sums in use, or more than it should.
     bool fits(const steering_plan & plan) const;
 
 private:
@@ -47,7 +47,7 @@ private:
         device_sums sums;
     };
     std::deque<device_part> device_parts_;
-    int64_t device_capacity_;
+    device_capacity device_capacity_;
 };
 
 }  // namespace llama_steer

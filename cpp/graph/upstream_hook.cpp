@@ -57,6 +57,11 @@ bool layer_on_host(const void * model, int layer) {
     return device == nullptr || ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
 }
 
+ggml_backend_buffer_type * layer_memory(const void * model, int layer) {
+    const ggml_backend_dev_t device = static_cast<const llama_model *>(model)->dev_layer(layer);
+    return device == nullptr ? ggml_backend_cpu_buffer_type() : ggml_backend_dev_buffer_type(device);
+}
+
 }  // namespace
 
 ggml_cgraph * llama_model::build_graph(const llm_graph_params & params) const {
@@ -73,6 +78,7 @@ ggml_cgraph * llama_model::build_graph(const llm_graph_params & params) const {
     built.graph = graph;
     built.model = this;
     built.layer_on_host = layer_on_host;
+    built.layer_memory = layer_memory;
     built.batch = view_of(params.ubatch, params.n_outputs);
     params.res->add_input(std::make_unique<hooked_input>(client->instrument(built), params.n_outputs));
     return graph;

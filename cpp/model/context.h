@@ -73,6 +73,9 @@ public:
 
     context_statistics statistics() const;
 
+    /// For benchmarks that look at what upstream made of a graph. Borrowed.
+    llama_context * handle() const { return handle_.get(); }
+
     /// Makes a decode in flight return `aborted` soon (checked between graph nodes), from any thread.
     void request_abort() { abort_.store(true); }
     void clear_abort() { abort_.store(false); }

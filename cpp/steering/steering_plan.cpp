@@ -1,5 +1,7 @@
 #include "steering/steering_plan.h"
 
+#include <algorithm>
+
 namespace llama_steer {
 
 bool steering_plan::set(int32_t sequence, std::shared_ptr<const steering_list> list) {
@@ -10,6 +12,20 @@ bool steering_plan::set(int32_t sequence, std::shared_ptr<const steering_list> l
     const bool gained = count(slot.get(), 1);
     const bool lost = count(old.get(), -1);
     return gained || lost;
+}
+
+int32_t steering_plan::most_sums() const {
+    int32_t most = 0;
+    std::map<int32_t, int32_t> by_site;
+    for (const std::shared_ptr<const steering_list> & list : lists_) {
+        by_site.clear();
+        for (size_t i = 0; list != nullptr && i < list->size(); ++i) {
+            if ((*list)[i]->is_plain_sum()) {
+                most = std::max(most, ++by_site[(*list)[i]->site()]);
+            }
+        }
+    }
+    return most;
 }
 
 bool steering_plan::count(const steering_list * list, int32_t change) {

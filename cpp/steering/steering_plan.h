@@ -42,6 +42,9 @@ public:
     /// The distinct direction sets of plain sums, with how many interventions use them.
     const std::map<const direction_set *, int32_t> & sums() const { return sums_; }
 
+    /// The most plain sums that one list has at one site.
+    int32_t most_sums() const;
+
 private:
     bool count(const steering_list * list, int32_t change);
     bool count_at(int32_t site, int layer, int64_t width, int32_t node_use::*kind, int32_t change);

@@ -1,12 +1,12 @@
 #pragma once
 
-#include "bench/agreement.h"
-#include "bench/capture_sides.h"
 #include "bench/options.h"
 #include "bench/pairing.h"
+#include "bench/side_kind.h"
 #include "bench/workload.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,11 +19,12 @@ struct side_result {
     side_role role = side_role::other;
     std::vector<double> milliseconds;
     std::vector<double> round_ratios;  ///< of each round the median ratio
+    std::vector<double> pair_ratios;   ///< of all rounds
     uint64_t steps = 0;                ///< timed
     uint64_t graphs_built = 0;         ///< in timed steps
     uint64_t bytes_copied = 0;         ///< in timed steps
     uint64_t bytes_captured = 0;       ///< in one step
-    double difference = 0;             ///< of its rows to the reference's, see largest_difference
+    double difference = 0;             ///< what `finish_round` makes of it, the largest of all rounds
 };
 
 struct workload_result {
@@ -31,19 +32,22 @@ struct workload_result {
     std::vector<side_result> sides;
 };
 
-/// Measures the sides in one workload, in rounds, each with new contexts: where a context's memory happens to lie
-/// changes its speed by some percent, which no number of pairs within one round averages out.
-class capture_rounds {
+/// The sides that are measured in one workload, and against what.
+struct contest {
+    std::vector<side_kind> kinds;
+    side_factory baseline;
+    int32_t vocabulary_size = 0;
+    /// Called at the end of a round with all sides, may compare them: a value for each. May be null.
+    std::function<std::vector<double>(const std::vector<std::unique_ptr<side>> & sides)> finish_round = nullptr;
+};
+
+/// Measures sides in one workload, in rounds, each with new contexts: where a context's memory happens to lie changes
+/// its speed by some percent, which no number of pairs within one round averages out.
+class rounds {
 public:
-    capture_rounds(std::shared_ptr<const model> source, const workload & work, const bench_options & options,
-                   bool layer_inputs)
-        : source_(std::move(source)), work_(work), options_(options) {
-        context_options_.max_sequences = work.sequences;
-        context_options_.context_size = work.end;
-        context_options_.batch_size = std::max(work.tokens_per_step(), work.sequences * work.start);
-        context_options_.threads = options.threads;
-        kinds_ = capture_sides(source_, context_options_, context_options_.batch_size, layer_inputs, options.quick);
-        for (const side_kind & kind : kinds_) {
+    rounds(contest what, const workload & work, const bench_options & options)
+        : contest_(std::move(what)), work_(work), options_(options) {
+        for (const side_kind & kind : contest_.kinds) {
             result_.sides.push_back({});
             result_.sides.back().name = kind.name;
             result_.sides.back().role = kind.role;
@@ -69,19 +73,20 @@ public:
 private:
     static double now() { return milliseconds(step_clock::wall) / 1000; }
 
-    int fewest_rounds() const { return options_.quick ? 1 : rounds_of_an_interval; }
+    int fewest_rounds() const { return options_.quick ? 1 : std::min(options_.rounds, rounds_of_an_interval); }
 
     void run_round(int number) {
         const double end = now() + options_.seconds / options_.rounds;
         std::vector<std::unique_ptr<side>> sides;
         std::vector<std::unique_ptr<side>> baselines;
         // Made in turn, and from another one on each time.
-        sides.resize(kinds_.size());
-        for (size_t i = 0; i < kinds_.size(); ++i) {
-            const size_t index = (i + static_cast<size_t>(number)) % kinds_.size();
-            sides[index] = kinds_[index].make();
-            if (baselines.size() < pairing::baselines_for(kinds_.size())) {
-                baselines.push_back(std::make_unique<plain_side>(source_, context_options_));
+        const std::vector<side_kind> & kinds = contest_.kinds;
+        sides.resize(kinds.size());
+        for (size_t i = 0; i < kinds.size(); ++i) {
+            const size_t index = (i + static_cast<size_t>(number)) % kinds.size();
+            sides[index] = kinds[index].make();
+            if (baselines.size() < pairing::baselines_for(kinds.size())) {
+                baselines.push_back(contest_.baseline());
             }
         }
         pairing pairs(std::move(sides), std::move(baselines), options_.clock(), static_cast<uint64_t>(number));
@@ -97,7 +102,7 @@ private:
         for (int cycle = 0; cycle < cycles; ++cycle) {
             step(pairs, true);
         }
-        for (size_t i = 0; i < kinds_.size(); ++i) {
+        for (size_t i = 0; i < kinds.size(); ++i) {
             const side & each = *pairs.sides()[i];
             side_result & result = result_.sides[i];
             result.steps += static_cast<uint64_t>(cycles);
@@ -112,9 +117,12 @@ private:
     double fill(pairing & pairs) {
         // A prompt before a prefill is forgotten again: it only reads the weights once.
         const int32_t count = std::max(work_.start, std::min(work_.tokens, 16));
-        const step_batch batch = make_batch(work_, 0, count, false, source_->info().vocabulary_size);
+        const step_batch batch = make_batch(work_, 0, count, false, contest_.vocabulary_size);
         const double begin = now();
-        pairs.for_each([&](side & each) { each.decode(batch); });
+        pairs.for_each([&](side & each) {
+            each.prepare(batch);
+            each.decode(batch);
+        });
         position_ = count;
         return (now() - begin) * work_.tokens / count;
     }
@@ -130,20 +138,22 @@ private:
             });
         }
         const step_batch batch =
-            make_batch(work_, position_, work_.tokens, work_.generates(), source_->info().vocabulary_size);
+            make_batch(work_, position_, work_.tokens, work_.generates(), contest_.vocabulary_size);
         pairs.run_cycle(batch, keep);
         position_ += work_.tokens;
     }
 
     /// Cycles that are not counted: memory is touched, graphs are built. Says how many are to be counted until `end`.
-    /// A prefill that takes longer than a round may has no other warm-up than `fill`.
+    /// What takes longer than a round may has no other warm-up than `fill`, which a prefill of less is, and a decode
+    /// step of as many tokens.
     int warm_up(pairing & pairs, double estimate, double end) {
         const auto timed = [&] {
             const double begin = now();
             step(pairs, false);
             return now() - begin;
         };
-        if (work_.generates() || now() + estimate < end) {
+        const bool filled_alike = work_.start == work_.tokens;
+        if ((work_.generates() && !filled_alike) || now() + estimate < end) {
             estimate = timed();
             for (int cycle = 0; cycle < 4 && now() + 8 * estimate < end; ++cycle) {
                 estimate = timed();
@@ -155,27 +165,21 @@ private:
     void collect(const pairing & pairs) {
         const auto & baseline = pairs.baseline_times();
         result_.baseline_milliseconds.insert(result_.baseline_milliseconds.end(), baseline.begin(), baseline.end());
-        const auto reference =
-            static_cast<size_t>(std::find_if(kinds_.begin(), kinds_.end(),
-                                             [](const auto & kind) { return kind.role == side_role::reference; }) -
-                                kinds_.begin());
-        const model_info & info = source_->info();
-        for (size_t i = 0; i < kinds_.size(); ++i) {
+        const std::vector<double> differences =
+            contest_.finish_round ? contest_.finish_round(pairs.sides()) : std::vector<double>(result_.sides.size());
+        for (size_t i = 0; i < result_.sides.size(); ++i) {
             side_result & result = result_.sides[i];
             const step_times & times = pairs.times()[i];
             result.milliseconds.insert(result.milliseconds.end(), times.milliseconds.begin(), times.milliseconds.end());
+            result.pair_ratios.insert(result.pair_ratios.end(), times.ratios.begin(), times.ratios.end());
             result.round_ratios.push_back(quantiles_of(times.ratios).median);
-            result.difference = std::max(
-                result.difference,
-                largest_difference(*pairs.sides()[reference], *pairs.sides()[i], info.n_layers, info.hidden_size));
+            result.difference = std::max(result.difference, differences[i]);
         }
     }
 
-    std::shared_ptr<const model> source_;
+    contest contest_;
     workload work_;
     bench_options options_;
-    context_options context_options_;
-    std::vector<side_kind> kinds_;
     workload_result result_;
     int32_t position_ = 0;  ///< tokens that every sequence of every side holds
 };
