@@ -148,11 +148,13 @@ const float * context::logits(int32_t index) const { return llama_get_logits_ith
 bool context::cut(int32_t sequence, int32_t position) {
     llama_memory_t memory = llama_get_memory(handle_.get());
     instrumentation_.identities().cut(sequence, position);
+    instrumentation_.conditions().cut(sequence, position);
     if (llama_memory_seq_rm(memory, sequence, position, -1)) {
         return true;
     }
     llama_memory_seq_rm(memory, sequence, -1, -1);
     instrumentation_.identities().cut(sequence, 0);
+    instrumentation_.conditions().cut(sequence, 0);
     return false;
 }
 

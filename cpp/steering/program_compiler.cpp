@@ -92,7 +92,7 @@ int32_t program_compiler::add_truths(std::deque<site_programs> & sites, row_prog
                     active_probe{probe, &record->values[static_cast<size_t>(token.position - record->begin)]});
             }
             if (is_carried(layout, token)) {
-                truth.decided = record->before ? 1 : 0;
+                truth.decided = record->before;
             } else if (in_prompt) {
                 truth.record = follows_prompt(layout, token) ? record : nullptr;
             } else {
