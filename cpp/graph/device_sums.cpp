@@ -79,13 +79,14 @@ ggml_tensor * device_sums::coefficients_input(bool cut, int64_t rows, const buil
     return input;
 }
 
-void device_sums::set(const row_programs & full, const row_programs & cut, const steering_plan & plan) {
-    upload_directions(plan);
+bool device_sums::set(const row_programs & full, const row_programs & cut, const steering_plan & plan) {
+    const bool uploaded = upload_directions(plan);
     upload_coefficients(coefficients_[0], full);
     upload_coefficients(coefficients_[1], cut);
+    return uploaded;
 }
 
-void device_sums::upload_directions(const steering_plan & plan) {
+bool device_sums::upload_directions(const steering_plan & plan) {
     std::vector<uint64_t> wanted;
     slots_.clear();
     for (const auto & [set, users] : plan.sums()) {
@@ -93,7 +94,7 @@ void device_sums::upload_directions(const steering_plan & plan) {
         wanted.push_back(set->hash());
     }
     if (wanted == uploaded_) {
-        return;
+        return false;
     }
     for (const product & each : products_) {
         const int64_t width = each.directions->ne[1];
@@ -110,6 +111,7 @@ void device_sums::upload_directions(const steering_plan & plan) {
         ggml_backend_tensor_set(each.directions, scratch_.data(), 0, scratch_.size() * sizeof(float));
     }
     uploaded_ = std::move(wanted);
+    return true;
 }
 
 void device_sums::upload_coefficients(ggml_tensor * input, const row_programs & programs) {

@@ -37,8 +37,9 @@ public:
     /// Adds the terms at `places`.
     void add_to(const std::vector<device_place> & places, const built_graph & graph, graph_editor & editor);
 
-    /// Uploads the coefficients of a micro-batch, and the directions where others are used than before.
-    void set(const row_programs & full, const row_programs & cut, const steering_plan & plan);
+    /// Uploads the coefficients of a micro-batch, and the directions where others are used than before. Returns true
+    /// if it uploaded directions.
+    bool set(const row_programs & full, const row_programs & cut, const steering_plan & plan);
 
 private:
     /// Layers with one product.
@@ -49,7 +50,7 @@ private:
     ggml_tensor * terms_of(const std::vector<device_place> & places, size_t begin, size_t end,
                            const built_graph & graph);
     ggml_tensor * coefficients_input(bool cut, int64_t rows, const built_graph & graph);
-    void upload_directions(const steering_plan & plan);
+    bool upload_directions(const steering_plan & plan);
     void upload_coefficients(ggml_tensor * input, const row_programs & programs);
 
     int32_t site_;
