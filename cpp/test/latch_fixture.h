@@ -125,15 +125,11 @@ public:
         std::vector<double> values;
         for (size_t i = 0; i < tokens.size(); ++i) {
             const float * row = rows.row(static_cast<size_t>(each.layer), static_cast<int64_t>(i));
-            values.push_back(
-                formulas::measure(each.measure, c, formulas::row_of(row, static_cast<size_t>(width()))));
+            values.push_back(formulas::measure(each.measure, c, formulas::row_of(row, static_cast<size_t>(width()))));
         }
         return values;
     }
 
-    static constexpr double margin = 2e-3;
-
-private:
     /// The number that is compared with the threshold.
     static double decided_by(const latch_case & each, const std::vector<double> & values) {
         switch (each.latch) {
@@ -147,6 +143,9 @@ private:
         }
     }
 
+    static constexpr double margin = 2e-3;
+
+private:
     std::shared_ptr<const model> source_;
     recipes::described probe_;
     recipes::described act_;
@@ -156,9 +155,7 @@ private:
 class watched_engine {
 public:
     watched_engine(const fixture & owner, const context_options & options)
-        : owner_(owner),
-          rows_(token_scope::all, 1024, "residual", *owner.source()),
-          engine_(options, owner.source()) {
+        : owner_(owner), rows_(token_scope::all, 1024, "residual", *owner.source()), engine_(options, owner.source()) {
         engine_.attach(rows_.target);
     }
 
@@ -228,8 +225,7 @@ private:
     /// Computes the same tokens with nothing steered.
     testbed::waiting_engine & plain_engine() {
         if (!plain_) {
-            plain_rows_ =
-                std::make_unique<testbed::recording>(token_scope::all, 256, "residual", *owner_.source());
+            plain_rows_ = std::make_unique<testbed::recording>(token_scope::all, 256, "residual", *owner_.source());
             plain_ = std::make_unique<testbed::waiting_engine>(exact_options(1), owner_.source());
             plain_->attach(plain_rows_->target);
         }

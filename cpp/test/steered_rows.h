@@ -25,9 +25,8 @@ struct kept_rows {
     formulas::row row(size_t index) const { return formulas::row_of(data(index), width); }
     /// The row of the same token in other rows of this run or of another.
     size_t same(const row_label & wanted) const {
-        return static_cast<size_t>(std::find_if(labels.begin(), labels.end(), [&](const row_label & each) {
-                                       return same_label(each, wanted);
-                                   }) -
+        return static_cast<size_t>(std::find_if(labels.begin(), labels.end(),
+                                                [&](const row_label & each) { return same_label(each, wanted); }) -
                                    labels.begin());
     }
 };

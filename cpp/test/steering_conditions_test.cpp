@@ -180,8 +180,8 @@ TEST(conditions_see_rows_before_they_are_changed_there) {
                           source->info().n_layers, probe.seed);  // takes away the very direction that is measured
     const described second({operation::add, 1, 1}, "residual", {place_layer}, source->info().hidden_size,
                            source->info().n_layers, 78);
-    const auto list = std::make_shared<const steering_list>(steering_list{
-        first.made(), std::make_shared<intervention>(conditional(second, probe.made(*source)))});
+    const auto list = std::make_shared<const steering_list>(
+        steering_list{first.made(), std::make_shared<intervention>(conditional(second, probe.made(*source)))});
     const kept run = runner.run({list, list, list, list, list});
     const kept_rows & steered = run.at({"residual", place_layer});
     const kept_rows & before = arriving.at({"residual", place_layer});
@@ -227,8 +227,7 @@ TEST(conditions_refuse_what_cannot_be_measured) {
     const described what({operation::add, 1, 1}, "residual_mid", {1, 2}, source->info().hidden_size,
                          source->info().n_layers, 4);
     const auto fits = [&](condition_probe each) {
-        check_fit(*source,
-                  intervention(conditional(what, std::make_shared<const condition>(std::move(each)))));
+        check_fit(*source, intervention(conditional(what, std::make_shared<const condition>(std::move(each)))));
     };
     // It acts from between attention and MLP of layer 1 on: what comes before that is known to every token.
     fits(probe("residual", 0, condition_latch::token));
@@ -247,7 +246,6 @@ TEST(conditions_refuse_what_cannot_be_measured) {
     condition_probe narrow = probe("residual", 0, condition_latch::token);
     const std::vector<float> few(8, 1.0F);
     narrow.direction = std::make_shared<const direction_set>(
-        direction_request{operation::observe, {{few.data(), 8, {0}, nullptr}}, {}, {}, false},
-        source->info().n_layers);
+        direction_request{operation::observe, {{few.data(), 8, {0}, nullptr}}, {}, {}, false}, source->info().n_layers);
     CHECK_THROWS_CODE(fits(narrow), error_code::WIDTH_MISMATCH);
 }

@@ -129,8 +129,11 @@ TEST(exactness_where_tokens_are_reordered) {
         for (const char * site : all_sites) {
             exact_place where(architecture, site, 2, false);
             const auto one = [&](const recipe & what) { return std::vector<described>{where.describe(what, 7)}; };
-            where.check({one({operation::ablate, 3, 0.4}), {}, one({operation::rotate, 2, 4.0}),
-                         one({operation::set, 3, 1, 0.3F, 0.3F, true}), one({operation::affine, 3, 0.9})});
+            where.check({one({operation::ablate, 3, 0.4}),
+                         {},
+                         one({operation::rotate, 2, 4.0}),
+                         one({operation::set, 3, 1, 0.3F, 0.3F, true}),
+                         one({operation::affine, 3, 0.9})});
         }
     }
 }

@@ -92,8 +92,8 @@ inline row smallest_with_products(const std::vector<row> & v, const row & y) {
 struct action {
     operation kind = operation::add;
     std::vector<row> vectors;
-    std::vector<row> up;        ///< of affine
-    row bias;                   ///< of affine; empty: none
+    std::vector<row> up;  ///< of affine
+    row bias;             ///< of affine; empty: none
     double strength = 1;
     double low = 0;
     double high = 0;

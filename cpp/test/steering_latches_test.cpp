@@ -14,7 +14,7 @@ namespace {
 constexpr condition_latch all_latches[] = {condition_latch::last_prompt, condition_latch::prompt_mean,
                                            condition_latch::prompt_any};
 
-context_options options(int32_t batch, int32_t threads, int32_t sequences = 3) {
+context_options options(int32_t batch, int32_t threads, int32_t sequences = 1) {
     context_options result = exact_options(sequences);
     result.batch_size = batch;
     result.threads = threads;
@@ -46,28 +46,30 @@ TEST(latches_decide_for_the_last_prompt_token_and_the_answer) {
 }
 
 TEST(latches_do_not_depend_on_passes_threads_or_the_rest_of_the_batch) {
-    for (const char * architecture : {"llama", "gemma3", "qwen3next"}) {
+    const struct run_case {
+        int32_t batch;  ///< tokens in a pass: batch_size is that of all sequences at least
+        int32_t threads;
+        int32_t sequences;
+    } cases[] = {{512, 1, 1}, {512, 1, 2}, {7, 1, 1}, {7, 2, 2}, {1, 1, 1}, {2, 1, 2}};
+    for (const char * architecture : {"llama", "qwen3next"}) {
         const fixture tiny(architecture);
         const std::vector<int32_t> prompt = tokens_from(10, 23);
         for (const condition_latch latch : all_latches) {
             for (const bool fulfilled : {true, false}) {
                 const auto when =
                     tiny.condition_for({latch, condition_measure::projection, true, early_layer}, prompt, fulfilled);
-                for (const int32_t batch : {512, 7, 1}) {
-                    for (const int32_t threads : {1, 2}) {
-                        for (const bool crowded : {false, true}) {
-                            watched_engine mine(tiny, options(batch, threads));
-                            mine.steer(1, tiny.list(when));
-                            if (crowded) {
-                                mine.steer(0, tiny.list(nullptr));
-                                mine.accompany({0, 2});
-                            }
-                            std::vector<bool> expected(prompt.size(), false);
-                            expected.back() = fulfilled;
-                            CHECK(mine.feed(1, prompt) == expected);
-                            CHECK_EQ(mine.feed(1, {210}, true).front(), fulfilled);
-                        }
+                for (const run_case & each : cases) {
+                    watched_engine mine(tiny, options(each.batch, each.threads, each.sequences));
+                    const int32_t own = each.sequences - 1;
+                    mine.steer(own, tiny.list(when));
+                    if (each.sequences > 1) {
+                        mine.steer(0, tiny.list(nullptr));
+                        mine.accompany({0});
                     }
+                    std::vector<bool> expected(prompt.size(), false);
+                    expected.back() = fulfilled;
+                    CHECK(mine.feed(own, prompt) == expected);
+                    CHECK_EQ(mine.feed(own, {210}, true).front(), fulfilled);
                 }
             }
         }
@@ -102,9 +104,9 @@ TEST(latches_measured_behind_their_place_decide_for_the_answer_only) {
     const std::vector<int32_t> prompt = tokens_from(10, 23);
     for (const condition_latch latch : all_latches) {
         for (const int layer : {place_layer, late_layer}) {
-            watched_engine mine(tiny, options(512, 2));
-            mine.steer(0, tiny.list(tiny.condition_for({latch, condition_measure::projection, true, layer}, prompt,
-                                                       true)));
+            watched_engine mine(tiny, options(512, layer == place_layer ? 2 : 1));
+            mine.steer(
+                0, tiny.list(tiny.condition_for({latch, condition_measure::projection, true, layer}, prompt, true)));
             const std::vector<bool> acts = mine.feed(0, prompt);
             // At the place itself the last token's own row is measured before it is changed; the others of a mean may
             // still be at work on other threads.

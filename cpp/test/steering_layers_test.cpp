@@ -65,16 +65,15 @@ void check_stream(const std::string & name, const kept & run, const std::vector<
             const auto & list = lists[static_cast<size_t>(label.sequence)];
             const size_t before = mid.same(label);
             const formulas::row arriving = sum(mid.data(before), mlp.data(mlp.same(label)), residual.width);
-            worst = std::max(worst, formulas::relative_distance(
-                                        residual.row(row), expected_at(list, "residual", layer, label, arriving)));
+            worst = std::max(worst, formulas::relative_distance(residual.row(row),
+                                                                expected_at(list, "residual", layer, label, arriving)));
             ++n_rows;
             if (layer > 0) {
                 const kept_rows & input = run.at({"residual", layer - 1});
-                const formulas::row stream = sum(input.data(input.same(label)), attention.data(attention.same(label)),
-                                                 residual.width);
-                worst = std::max(worst,
-                                 formulas::relative_distance(
-                                     mid.row(before), expected_at(list, "residual_mid", layer, label, stream)));
+                const formulas::row stream =
+                    sum(input.data(input.same(label)), attention.data(attention.same(label)), residual.width);
+                worst = std::max(worst, formulas::relative_distance(
+                                            mid.row(before), expected_at(list, "residual_mid", layer, label, stream)));
             }
         }
     }

@@ -1,8 +1,8 @@
 // The kernels' arithmetic against float64, at every width up to 100 and at one of real models, so that every remainder
 // of vector instructions occurs.
 
-#include "check.h"
 #include "steering/vector_math.h"
+#include "check.h"
 #include "testbed.h"
 
 #include <cmath>
