@@ -37,6 +37,23 @@ std::vector<uint64_t> chain_of(context & target, int32_t sequence, const std::ve
     return chain;
 }
 
+/// Whether `donor` still knows what the conditions of `list` measured on its first `count` tokens. Of a conversation it
+/// knows the last prompt only.
+bool knows_measured(context & target, int32_t donor, const steering_list * list, int32_t count) {
+    for (size_t i = 0; list != nullptr && i < list->size(); ++i) {
+        const condition * when = (*list)[i]->when();
+        for (size_t k = 0; when != nullptr && k < when->probes().size(); ++k) {
+            const condition_probe & probe = *when->probes()[k];
+            const bool needs_all =
+                probe.latch == condition_latch::prompt_mean || probe.latch == condition_latch::prompt_any;
+            if (needs_all && !target.graph().conditions().knows(probe, donor, count)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 int32_t common_length(const std::vector<uint64_t> & a, const std::vector<uint64_t> & b) {
     return static_cast<int32_t>(
         std::mismatch(a.begin(), a.begin() + static_cast<long>(std::min(a.size(), b.size())), b.begin()).first -
@@ -64,7 +81,8 @@ int32_t share_prefix(context & target, sequence_table & sequences, int32_t seque
     int32_t longest = 0;
     for (int32_t other = 0; other < sequences.count(); ++other) {
         const int32_t common = common_length(wanted, target.graph().identities().chain(other));
-        if (other != sequence && common > longest && target.holds_beginning(other)) {
+        if (other != sequence && common > longest && target.holds_beginning(other) &&
+            knows_measured(target, other, target.graph().steering().list(sequence), common)) {
             donor = other;
             longest = common;
         }

@@ -38,10 +38,10 @@ device_directions::device_directions(ggml_backend_buffer_type * type, int64_t wi
 
 device_directions::~device_directions() = default;
 
-void device_directions::update(const steering_plan & plan) {
+bool device_directions::update(const steering_plan & plan) {
     const auto is_known = [&](const auto & sum) { return slots_.count(sum.first->hash()) > 0; };
     if (std::all_of(plan.sums().begin(), plan.sums().end(), is_known)) {
-        return;
+        return false;
     }
     std::set<uint64_t> wanted;
     for (const auto & [set, users] : plan.sums()) {
@@ -62,6 +62,7 @@ void device_directions::update(const steering_plan & plan) {
             slots_.emplace(set->hash(), slot);
         }
     }
+    return true;
 }
 
 void device_directions::upload(const direction_set & set, int32_t slot) {

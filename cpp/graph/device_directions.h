@@ -33,8 +33,8 @@ public:
     int64_t capacity() const { return capacity_; }
 
     /// Uploads the sets of `plan` that are not there, in place of such as are no longer in it. `plan` has no more than
-    /// `capacity`.
-    void update(const steering_plan & plan);
+    /// `capacity`. Returns true if it uploaded any.
+    bool update(const steering_plan & plan);
     /// Where a set of the plan lies: 0 to capacity - 1. Equal sets share a place.
     int32_t slot_of(const direction_set & set) const { return slots_.at(set.hash()); }
 

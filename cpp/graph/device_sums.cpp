@@ -100,11 +100,13 @@ ggml_tensor * device_sums::terms_of(const batch & made, int64_t first_layer, con
     return ggml_mul(graph.context, ggml_get_rows(graph.context, directions, slots), strengths);
 }
 
-void device_sums::set(const row_programs & full, const row_programs & cut, const steering_plan & plan) {
+bool device_sums::set(const row_programs & full, const row_programs & cut, const steering_plan & plan) {
+    bool uploaded = false;
     for (const batch & each : batches_) {
-        each.directions->update(plan);
+        uploaded = each.directions->update(plan) || uploaded;
         upload(each, each.cut ? cut : full);
     }
+    return uploaded;
 }
 
 void device_sums::upload(const batch & to, const row_programs & programs) {

@@ -53,7 +53,8 @@ public:
                 direction_store & store);
 
     /// Uploads what a micro-batch needs: its rows' directions and strengths, and directions that were not used before.
-    void set(const row_programs & full, const row_programs & cut, const steering_plan & plan);
+    /// Returns true if it uploaded directions.
+    bool set(const row_programs & full, const row_programs & cut, const steering_plan & plan);
 
 private:
     /// Layers whose terms are made at once.

@@ -50,7 +50,7 @@ public:
         for (const auto & nodes : taps_) {
             nodes->set(batch, owner_.layout());
         }
-        steering_.set(batch, owner_.layout(), owner_.steering(), owner_.compiler());
+        owner_.count_direction_uploads(steering_.set(batch, owner_.layout(), owner_.steering(), owner_.compiler()));
     }
 
     bool reusable(const micro_batch & batch) const override {

@@ -64,6 +64,10 @@ public:
     uint64_t epoch() const { return epoch_; }
     /// Graphs instrumented so far (a reused graph is not built again).
     uint64_t graphs_built() const { return graphs_built_; }
+    /// How often the directions at a site were uploaded to a device: when a graph is new or others are used, not when
+    /// strengths change.
+    uint64_t direction_uploads() const { return direction_uploads_; }
+    void count_direction_uploads(int count) { direction_uploads_ += static_cast<uint64_t>(count); }
 
     std::unique_ptr<graph_inputs> instrument(const built_graph & graph) override;
 
@@ -73,6 +77,7 @@ private:
     int n_layers_;
     uint64_t epoch_ = 0;
     uint64_t graphs_built_ = 0;
+    uint64_t direction_uploads_ = 0;
     uint64_t detached_bytes_copied_ = 0;
     std::vector<std::shared_ptr<tap>> taps_;
     tap_occasion occasion_ = tap_occasion::generation;

@@ -102,16 +102,18 @@ bool steer_nodes::fits(const steering_plan & plan) const {
     return device_parts_.empty() || device_capacity::for_plan(plan) == device_capacity_;
 }
 
-void steer_nodes::set(const micro_batch & batch, const batch_layout & layout, const steering_plan & plan,
-                      program_compiler & compiler) {
+int steer_nodes::set(const micro_batch & batch, const batch_layout & layout, const steering_plan & plan,
+                     program_compiler & compiler) {
     compiler.begin(programs_);
     for (int32_t i = 0; i < batch.n_tokens; ++i) {
         const int32_t sequence = batch.sequence(i);
         compiler.add_row(programs_, plan.list(sequence), layout, {sequence, batch.positions[i], batch.is_output(i)});
     }
+    int uploads = 0;
     for (device_part & each : device_parts_) {
-        each.sums.set(each.programs->full, each.programs->cut, plan);
+        uploads += each.sums.set(each.programs->full, each.programs->cut, plan) ? 1 : 0;
     }
+    return uploads;
 }
 
 void steer_nodes::compute(ggml_tensor * result, const ggml_tensor * rows, int ith, int nth, void * userdata) {

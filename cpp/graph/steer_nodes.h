@@ -20,9 +20,10 @@ public:
     /// SITE_UNKNOWN where the graph lacks a place, OUT_OF_MEMORY where it has no room.
     steer_nodes(const steering_plan & plan, const built_graph & graph, graph_editor & editor, direction_store & store);
 
-    /// Compiles the lists of the micro-batch's sequences to the programs of its rows.
-    void set(const micro_batch & batch, const batch_layout & layout, const steering_plan & plan,
-             program_compiler & compiler);
+    /// Compiles the lists of the micro-batch's sequences to the programs of its rows. Returns how often directions were
+    /// uploaded to a device, once for each site.
+    int set(const micro_batch & batch, const batch_layout & layout, const steering_plan & plan,
+            program_compiler & compiler);
 
     /// False where the graph has no room for the sums in use, or more than it should.
     bool fits(const steering_plan & plan) const;

@@ -23,7 +23,8 @@ condition_memory::prompt_record * condition_memory::record(const condition_probe
         return known.complete && before ? &known : nullptr;
     }
     if (found == records.end()) {
-        found = records.emplace(probe.key, prompt_record{first, false, {}, false, 0, -1}).first;
+        found = records.emplace(probe.key, prompt_record{}).first;
+        found->second.begin = first;
     }
     if (found->second.pass != layout.pass()) {
         make_ready(found->second, probe, span, layout.pass());
@@ -38,7 +39,8 @@ void condition_memory::make_ready(prompt_record & known, const condition_probe &
     const int32_t end = known.begin + static_cast<int32_t>(known.values.size());
     const bool continues = first >= known.begin && (first < end || (first == end && !known.complete));
     if (!continues) {
-        known.before = known.complete && end <= first && decide(probe, known);
+        known.before = static_cast<int8_t>(known.complete && end <= first ? outcome(probe, known) : -1);
+        known.before_end = end;
         known.begin = first;
     }
     known.values.resize(static_cast<size_t>(first - known.begin));
@@ -67,27 +69,40 @@ bool condition_memory::decide(const condition_probe & probe, const prompt_record
     return count > 0 && probe.fulfilled_by(static_cast<float>(sum / static_cast<double>(count)));
 }
 
-void condition_memory::copy(int32_t from, int32_t to, int32_t position) {
-    sequences_[static_cast<size_t>(to)] = sequences_[static_cast<size_t>(from)];
-    cut(to, position);
+bool condition_memory::knows(const condition_probe & probe, int32_t sequence, int32_t count) const {
+    const auto & records = sequences_[static_cast<size_t>(sequence)];
+    const auto found = records.find(probe.key);
+    return found != records.end() && found->second.begin == 0 &&
+           static_cast<int32_t>(found->second.values.size()) >= count;
 }
 
 void condition_memory::cut(int32_t sequence, int32_t position) {
     auto & records = sequences_[static_cast<size_t>(sequence)];
     for (auto each = records.begin(); each != records.end();) {
         prompt_record & known = each->second;
-        if (known.begin >= position) {
-            each = records.erase(each);
-            continue;
-        }
-        const auto keep = static_cast<size_t>(position - known.begin);
-        if (keep < known.values.size()) {
-            known.values.resize(keep);
+        if (known.begin + static_cast<int32_t>(known.values.size()) <= position) {
+            ++each;
+        } else if (known.begin < position) {
+            known.values.resize(static_cast<size_t>(position - known.begin));
             known.complete = false;
             known.decided = -1;
+            ++each;
+        } else if (known.before >= 0 && known.before_end <= position) {
+            const prompt_record cut_off = known;
+            known = prompt_record{};
+            known.begin = cut_off.before_end;
+            known.complete = true;
+            known.decided = cut_off.before;
+            ++each;
+        } else {
+            each = records.erase(each);
         }
-        ++each;
     }
+}
+
+void condition_memory::copy(int32_t from, int32_t to, int32_t position) {
+    sequences_[static_cast<size_t>(to)] = sequences_[static_cast<size_t>(from)];
+    cut(to, position);
 }
 
 }  // namespace llama_steer

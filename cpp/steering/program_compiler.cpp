@@ -92,7 +92,7 @@ int32_t program_compiler::add_truths(std::deque<site_programs> & sites, row_prog
                     active_probe{probe, &record->values[static_cast<size_t>(token.position - record->begin)]});
             }
             if (is_carried(layout, token)) {
-                truth.decided = record->before ? 1 : 0;
+                truth.decided = record->before;
             } else if (in_prompt) {
                 truth.record = follows_prompt(layout, token) ? record : nullptr;
             } else {
@@ -108,6 +108,12 @@ int32_t program_compiler::add_truths(std::deque<site_programs> & sites, row_prog
     return first;
 }
 
+/// Whether a prompt decides it, for its last token too: as one of many, the same token would not be acted on.
+static bool waits_for_prompt(const condition & when) {
+    return std::any_of(when.probes().begin(), when.probes().end(),
+                       [](const condition_probe * probe) { return probe->latch != condition_latch::token; });
+}
+
 uint64_t hash_of_actions(const steering_list * list, const batch_layout & layout, const token_row & token) {
     content_hash hash;
     bool any = false;
@@ -118,8 +124,10 @@ uint64_t hash_of_actions(const steering_list * list, const batch_layout & layout
             hash.add(each.hash()).add(strength).add(each.numbers().low).add(each.numbers().high);
             any = true;
         }
-        if (each.when() != nullptr && layout.phase(token.sequence, token.position) != token_phase::generated) {
+        const token_phase phase = layout.phase(token.sequence, token.position);
+        if (each.when() != nullptr && phase != token_phase::generated) {
             hash.add(each.when()->hash());
+            hash.add(waits_for_prompt(*each.when()) && phase == token_phase::last_prompt);
             any = true;
         }
     }

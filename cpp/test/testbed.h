@@ -157,8 +157,11 @@ struct recording {
 /// An engine whose calls wait for their result.
 class waiting_engine {
 public:
-    explicit waiting_engine(const context_options & options, std::shared_ptr<const model> source = chat_model())
-        : engine_(std::move(source), options, [this](step_events && events) { receive(std::move(events)); }) {}
+    explicit waiting_engine(const context_options & options, std::shared_ptr<const model> source = chat_model(),
+                            live_source live = nullptr)
+        : engine_(
+              std::move(source), options, [this](step_events && events) { receive(std::move(events)); },
+              std::move(live)) {}
 
     engine & get() { return engine_; }
 
@@ -178,6 +181,16 @@ public:
         wait([&](operation_done done) { engine_.set_steering(sequence, std::move(list), std::move(done)); });
     }
     void steer(int32_t sequence, const std::vector<steering_term> & terms) { steer(sequence, steering_of(terms)); }
+    void set_numbers(const std::shared_ptr<intervention> & target, const intervention_numbers & numbers) {
+        wait([&](operation_done done) { engine_.set_numbers(target, numbers, std::move(done)); });
+    }
+    int32_t share_prefix(int32_t sequence, const std::vector<int32_t> & prompt) {
+        auto promise = std::make_shared<std::promise<int32_t>>();
+        engine_.share_prefix(sequence, prompt, [promise](int32_t count, std::exception_ptr failure) {
+            failure ? promise->set_exception(failure) : promise->set_value(count);
+        });
+        return promise->get_future().get();
+    }
     void truncate(int32_t sequence, int32_t position) {
         wait([&](operation_done done) { engine_.truncate(sequence, position, std::move(done)); });
     }
@@ -205,6 +218,13 @@ public:
         return ends_[id].captured.value();
     }
 
+    /// What its interventions reported, token by token.
+    std::vector<std::vector<projection_report>> projections(operation_id id) {
+        finish(id);
+        const std::lock_guard<std::mutex> lock(mutex_);
+        return projections_[id];
+    }
+
     /// Waits until a generation has brought `count` tokens.
     void await_tokens(operation_id id, size_t count) {
         std::unique_lock<std::mutex> lock(mutex_);
@@ -225,6 +245,7 @@ private:
         const std::lock_guard<std::mutex> lock(mutex_);
         for (const generated_token & each : events.tokens) {
             tokens_[each.generation].push_back(each.token.chosen.token);
+            projections_[each.generation].push_back(each.token.projections);
         }
         for (generation_end & each : events.ends) {
             ends_[each.generation] = std::move(each);
@@ -235,6 +256,7 @@ private:
     std::mutex mutex_;
     std::condition_variable ended_;
     std::map<operation_id, std::vector<int32_t>> tokens_;
+    std::map<operation_id, std::vector<std::vector<projection_report>>> projections_;
     std::map<operation_id, generation_end> ends_;
     engine engine_;  // last: its thread uses the others
 };
