@@ -17,10 +17,11 @@ condition_memory::prompt_record * condition_memory::record(const condition_probe
         if (found == records.end()) {
             return nullptr;
         }
-        // An answer is decided by a prompt that lies before it, whole.
+        // An answer is decided by the prompt right before it, and by none where nothing was measured on that.
         prompt_record & known = found->second;
-        const bool before = known.begin + static_cast<int32_t>(known.values.size()) <= span.first_position;
-        return known.complete && before ? &known : nullptr;
+        const int64_t answer_begin = span.first_position + 1 - layout.step(sequence, span.first_position);
+        return known.complete && known.begin + static_cast<int64_t>(known.values.size()) == answer_begin ? &known
+                                                                                                         : nullptr;
     }
     if (found == records.end()) {
         found = records.emplace(probe.key, prompt_record{}).first;

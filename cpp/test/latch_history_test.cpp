@@ -140,3 +140,24 @@ TEST(latches_decide_nothing_without_a_prompt) {
         }
     }
 }
+
+/// Nor does an earlier prompt decide for the answer to one on which nothing was measured.
+TEST(latches_decide_nothing_for_a_prompt_that_was_not_measured) {
+    const std::vector<int32_t> first = tokens_from(10, 12);
+    for (const condition_latch latch : all_latches) {
+        watched_engine mine(tiny(), exact_options(1));
+        const auto list = tiny().list(tiny().condition_with(above(latch), -1e6));
+        mine.steer(0, list);
+        CHECK(mine.feed(0, first).back());
+        CHECK(mine.feed(0, {200, 201}, true).back());
+        mine.steer(0, nullptr);
+        mine.feed(0, tokens_from(60, 5));
+        mine.steer(0, list);
+        CHECK(!mine.feed(0, {202}, true).back());
+        // The answer goes on over passes, and the next prompt is measured again.
+        CHECK(!mine.feed(0, {203}, true).back());
+        CHECK(mine.feed(0, tokens_from(80, 4)).back());
+        CHECK(mine.feed(0, {204}, true).back());
+        CHECK(mine.feed(0, {205}, true).back());
+    }
+}
