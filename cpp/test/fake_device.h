@@ -100,7 +100,9 @@ private:
         };
         does.graph_compute = compute;
         static ggml_guid id = {0x66, 0x61, 0x6b, 0x65};
-        return new ggml_backend{&id, does, self, ggml_backend_cpu_init()};
+        const ggml_backend_t inner = ggml_backend_cpu_init();
+        ggml_backend_cpu_set_n_threads(inner, 1);
+        return new ggml_backend{&id, does, self, inner};
     }
     static ggml_status compute(ggml_backend_t backend, ggml_cgraph * graph) {
         ++instance().work_.graphs;
