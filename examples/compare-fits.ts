@@ -1,7 +1,8 @@
 // How each method and each way of preserving does on the test-bed: directions from known entities, steering measured on
 // entities they have not seen, at one layer and some strengths. Its figures are those of docs/fit-direction.md.
 //
-//   node scripts/build.mjs examples && node dist-examples/compare-fits.js [--tokens all|last-prompt] [--layer N]
+//   node scripts/build.mjs examples && node dist-examples/compare-fits.js [--tokens all|last-prompt] [--layer N] [--strengths A,B,..]
+//       [--first N]: of the ways compared
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -20,6 +21,7 @@ const { values } = parseArgs({
         tokens: { type: "string", default: "all" },
         layer: { type: "string", default: "3" },
         strengths: { type: "string", default: "-0.4,-0.6,-0.8" },
+        first: { type: "string", default: "11" },
     },
 });
 const tokens = values.tokens === "all" ? "all" : "last-prompt";
@@ -63,7 +65,7 @@ const head =
     "method    preserve           lambda  AUC    held out  stability  strength  target ref.  kept ref.  neutral right";
 console.log(`layer ${layer}, ${tokens} tokens, ${scored.length} prompts\n${head}`);
 
-for (const choice of choices) {
+for (const choice of choices.slice(0, Number(values.first))) {
     const { vector, layers } = await fitDirection({
         ...choice,
         layers: rows.layers,
