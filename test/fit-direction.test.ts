@@ -1,59 +1,10 @@
 import test from "ava";
-import { type FitDirectionOptions, fitDirection, ridgeBackend } from "llama-steer";
+import { fitDirection, ridgeBackend } from "llama-steer";
 import { expectCode } from "./support/expect-code.js";
-import { randomNumbers, randomVector } from "./support/numbers.js";
+import { type FitSample, fitLayers, fitProblem, rowsOfLayer } from "./support/fit-problem.js";
 import { dot, type ReferenceProblem, type Row, referenceFit } from "./support/reference-fit.js";
 
-const layers = [2, 5, 9];
-
-interface Sample {
-    width: number;
-    rows: number;
-    preserved: number;
-}
-
-/** Activations of prompts whose refusals lie apart along a random direction, in a correlated, far from centred cloud. */
-function problem({ width, rows, preserved }: Sample): FitDirectionOptions & { preserve: Float32Array } {
-    const random = randomNumbers(width + rows);
-    const scores = Float32Array.from({ length: rows }, (_, i) =>
-        i % 5 === 4 ? 0.05 : (i % 2 ? 1 : -1) * (0.15 + 0.8 * random()),
-    );
-    const cloud = (count: number, seed: number, push: (row: number) => number): Float32Array => {
-        const data = new Float32Array(layers.length * count * width);
-        layers.forEach((_, slot) => {
-            const offset = randomVector(width, 100 + slot, 3);
-            const common = randomVector(width, 200 + slot, 1);
-            const apart = randomVector(width, 300 + slot, 0.7);
-            const noise = randomVector(count * width, seed + slot);
-            const strength = randomVector(count, seed + 50 + slot, 2);
-            for (let row = 0; row < count; row++) {
-                for (let j = 0; j < width; j++) {
-                    const at = row * width + j;
-                    data[slot * count * width + at] =
-                        (offset[j] as number) +
-                        (noise[at] as number) +
-                        (strength[row] as number) * (common[j] as number) +
-                        push(row) * (apart[j] as number);
-                }
-            }
-        });
-        return data;
-    };
-    return {
-        activations: cloud(rows, 1, (row) => scores[row] as number),
-        preserve: cloud(preserved, 7, () => 1.5),
-        layers,
-        scores,
-    };
-}
-
-function rowsOf(data: Float32Array, slot: number, width: number): Row[] {
-    const count = data.length / layers.length / width;
-    return Array.from({ length: count }, (_, row) => {
-        const begin = (slot * count + row) * width;
-        return data.subarray(begin, begin + width);
-    });
-}
+const layers = fitLayers;
 
 /** |a - b| / |b|. */
 function relativeDistance(a: Row, b: Row): number {
@@ -61,7 +12,7 @@ function relativeDistance(a: Row, b: Row): number {
     return Math.sqrt(dot(difference, difference) / dot(b, b));
 }
 
-const samples: Sample[] = [
+const samples: FitSample[] = [
     { width: 24, rows: 200, preserved: 40 },
     { width: 48, rows: 30, preserved: 12 },
 ];
@@ -81,7 +32,7 @@ for (const setting of settings) {
     const { method, lambda, preserveMode, threshold } = setting;
     test(`${method}, lambda ${lambda}, preserve ${preserveMode}, threshold ${threshold}: as by the book to 1e-6`, async (t) => {
         for (const sample of samples) {
-            const { preserve, ...options } = problem(sample);
+            const { preserve, ...options } = fitProblem(sample);
             const withPreserve = preserveMode === "none" ? {} : { preserve };
             const fit = await fitDirection({ ...options, ...withPreserve, ...setting });
             t.deepEqual(fit.vector.layers, layers);
@@ -89,9 +40,9 @@ for (const setting of settings) {
             layers.forEach((layer, slot) => {
                 const expected = referenceFit({
                     ...setting,
-                    rows: rowsOf(options.activations, slot, sample.width),
+                    rows: rowsOfLayer(options.activations, slot, sample.width),
                     scores: [...options.scores],
-                    ...(preserveMode === "none" ? {} : { preserve: rowsOf(preserve, slot, sample.width) }),
+                    ...(preserveMode === "none" ? {} : { preserve: rowsOfLayer(preserve, slot, sample.width) }),
                 });
                 const distance = relativeDistance(fit.vector.layer(layer), expected.direction);
                 t.true(distance < 1e-6, `layer ${layer}: ${distance}`);
@@ -109,7 +60,7 @@ for (const setting of settings) {
 }
 
 test("the vector is as long as the gap: strength 1 carries one class mean onto the other along it", async (t) => {
-    const { preserve: _, ...options } = problem(samples[0] as Sample);
+    const { preserve: _, ...options } = fitProblem(samples[0] as FitSample);
     const { vector, layers: facts } = await fitDirection({
         ...options,
         preserveMode: "none",
@@ -120,7 +71,7 @@ test("the vector is as long as the gap: strength 1 carries one class mean onto t
         const length = Math.sqrt(dot(direction, direction));
         t.true(Math.abs(length / (facts[slot]?.gap ?? 0) - 1) < 1e-6);
         const mean = (belongs: (score: number) => boolean): number => {
-            const rows = rowsOf(options.activations, slot, 24);
+            const rows = rowsOfLayer(options.activations, slot, 24);
             const weights = rows.map((_, i) =>
                 belongs(options.scores[i] as number) ? Math.abs(options.scores[i] as number) : 0,
             );
@@ -136,7 +87,7 @@ test("the vector is as long as the gap: strength 1 carries one class mean onto t
 });
 
 test("shared and plain memory give the same fit, bit for bit, and progress goes up to 1", async (t) => {
-    const { preserve: _, ...options } = problem(samples[0] as Sample);
+    const { preserve: _, ...options } = fitProblem(samples[0] as FitSample);
     const shared = new Float32Array(new SharedArrayBuffer(options.activations.byteLength));
     shared.set(options.activations);
     const fractions: number[] = [];
@@ -151,7 +102,7 @@ test("shared and plain memory give the same fit, bit for bit, and progress goes 
 });
 
 test("changing or transferring the activations during a fit changes nothing", async (t) => {
-    const { preserve: _, ...options } = problem(samples[0] as Sample);
+    const { preserve: _, ...options } = fitProblem(samples[0] as FitSample);
     const expected = await fitDirection(options);
     const own = options.activations.slice();
     const fitting = fitDirection({ ...options, activations: own });
@@ -160,7 +111,7 @@ test("changing or transferring the activations during a fit changes nothing", as
 });
 
 test("data that cannot be fitted is refused with its code", async (t) => {
-    const { preserve, ...options } = problem(samples[1] as Sample);
+    const { preserve, ...options } = fitProblem(samples[1] as FitSample);
     const { activations, scores } = options;
     const changed = (data: Float32Array, index: number, value: number): Float32Array => {
         const copy = data.slice();
@@ -212,7 +163,7 @@ test("data that cannot be fitted is refused with its code", async (t) => {
 });
 
 test("fits side by side give what each gives alone", async (t) => {
-    const { preserve: _, ...options } = problem(samples[0] as Sample);
+    const { preserve: _, ...options } = fitProblem(samples[0] as FitSample);
     const alone = await fitDirection(options);
     const together = await Promise.all(Array.from({ length: 6 }, () => fitDirection(options)));
     for (const fit of together) {

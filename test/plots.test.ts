@@ -2,11 +2,13 @@ import { spawnSync } from "node:child_process";
 import test from "ava";
 import { repository } from "./support/paths.js";
 
-test("the picture of schedules is what would be drawn today, byte for byte", (t) => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, ["scripts/plot-schedules.mjs", "--check"], {
-        cwd: repository,
-        encoding: "utf8",
+for (const name of ["schedules", "planted-direction"]) {
+    test(`the picture ${name} is what would be drawn today, byte for byte`, (t) => {
+        const { status, stdout, stderr } = spawnSync(process.execPath, [`scripts/plot-${name}.mjs`, "--check"], {
+            cwd: repository,
+            encoding: "utf8",
+        });
+        t.is(status, 0, stderr);
+        t.regex(stdout, /is current/);
     });
-    t.is(status, 0, stderr);
-    t.regex(stdout, /is current/);
-});
+}

@@ -51,6 +51,11 @@ const examples: [page: string, name: string, prints: RegExp][] = [
         /^\d+ bytes.*\nlayer 3: \d+ rows, spread [\d.]+, means [\d.]+ apart\nlayer 5: .*\n$/,
     ],
     ["docs/steering.md", "steering", /^steered: {5}.*Trograr.*\n(conditional: ".+" -?\d+\.\d\n){3}$/],
+    [
+        "docs/fit-direction.md",
+        "fit-direction",
+        /^(layer [234]: lambda [\d.]+, AUC 1, stability 0\.\d+, 0\.\d+\n){3}(lambda [\d.]+: 3 directions\n){3}oas shrinks by 0\.\d+,0\.\d+,0\.\d+\n$/,
+    ],
     ["docs/schedules.md", "schedules", /^-1 -1.400\n0 -1.400\n4 -0.700\n8 -0.350\n40 -0.001\n$/],
 ];
 

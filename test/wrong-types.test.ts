@@ -36,6 +36,8 @@ import { hostileObject, wrongValues } from "./support/wrong-values.js";
 /** Any function may be a schedule: what it returns is looked at when it is asked. */
 const isSchedule = (value: unknown): boolean => isNumber(value) || isFunction(value);
 
+const isNumbers = (value: unknown): boolean => Array.isArray(value) && value.every(isNumber);
+
 async function cases(): Promise<Case[]> {
     const model = await chatModel();
     const context = await chatContext({ sequences: 2 });
@@ -198,7 +200,14 @@ async function cases(): Promise<Case[]> {
         ["scores", isFloats, (scores) => fitWith({ scores })],
         ["preserve", isFloats, (preserve) => fitWith({ preserve })],
         ["method", never, (method) => fitWith({ method })],
-        ["lambda", isNumber, (lambda) => fitWith({ lambda })],
+        ["lambda", (value) => isNumber(value) || isNumbers(value), (lambda) => fitWith({ lambda })],
+        ["a lambda of a list", isNumber, (wrong) => fitWith({ lambda: [1, wrong] })],
+        ["lambdaUnit", never, (lambdaUnit) => fitWith({ lambdaUnit })],
+        ["diagnostics", isOptions, (diagnostics) => fitWith({ diagnostics })],
+        ["crossValidation", isIndex, (crossValidation) => fitWith({ diagnostics: { crossValidation } })],
+        ["bootstrap", isIndex, (bootstrap) => fitWith({ diagnostics: { bootstrap } })],
+        ["seed", isIndex, (seed) => fitWith({ diagnostics: { seed } })],
+        ["memoryBudget", isIndex, (memoryBudget) => fitWith({ memoryBudget })],
         ["preserveMode", never, (preserveMode) => fitWith({ preserveMode })],
         ["threshold", isNumber, (threshold) => fitWith({ threshold })],
         ["fit onProgress", isFunction, (onProgress) => fitWith({ onProgress })],

@@ -1,14 +1,30 @@
-import { checkLayer, checkObject, checkOneOf, describe } from "./check.js";
 import { emitNotice } from "./emit-notice.js";
-import { native } from "./native.js";
+import {
+    type FitSettings,
+    fitSettings,
+    type lambdaRules,
+    type lambdaUnits,
+    methods,
+    preserveModes,
+} from "./fit-settings.js";
+import type { LayerFit } from "./layer-fit.js";
+import { type NativeFit, native } from "./native.js";
 import { runTask } from "./run-task.js";
 import { SteerError } from "./steer-error.js";
 import { SteeringVector } from "./steering-vector.js";
+import type { VectorMetadata } from "./vector-metadata.js";
 
-const methods = ["md", "rmd", "wrmd"] as const;
-const preserveModes = ["none", "covariance-within", "covariance-pooled", "project-out"] as const;
+/** Diagnostics that fit again, and take as many times as long. */
+export interface FitDiagnosticsOptions {
+    /** Folds of a cross-validation, 2 or more, each with its share of every class: {@link LayerFit.heldOut}. */
+    crossValidation?: number;
+    /** Bootstrap samples, 2 or more, drawn class by class: {@link LayerFit.stability}. */
+    bootstrap?: number;
+    /** Draws folds and samples; the same seed gives the same everywhere. Default 1. */
+    seed?: number;
+}
 
-export interface FitDirectionOptions {
+interface CommonFitOptions {
     /** [layers.length][scores.length][hiddenSize]: for each layer one row per prompt, see {@link Activations.packed}. */
     activations: Float32Array;
     /** The layers of `activations`, ascending. */
@@ -19,46 +35,43 @@ export interface FitDirectionOptions {
     preserve?: Float32Array;
     /**
      * `"md"` the mean difference, `"rmd"` ridge-regularized, `"wrmd"` (default) weighted by the scores as well:
-     * v = (Σ_C + λI)⁻¹(μ_R - μ_C) with |score| as weights.
+     * v = (Σ_C + λI)⁻¹(μ_R - μ_C) with |score| as weights. For comparison, weighted alike: `"lda"` the same with the
+     * covariance within both classes, `"pca"` the first principal component of the differences of all pairs, `"logistic"`
+     * ridge logistic regression. See docs/fit-direction.md.
      */
     method?: (typeof methods)[number];
-    /** Ridge λ, relative to the mean eigenvalue tr(Σ)/d. Default 1. */
-    lambda?: number;
+    /** `"relative"` (default): λ in multiples of the mean eigenvalue tr(Σ)/d; `"absolute"`: as it is. */
+    lambdaUnit?: (typeof lambdaUnits)[number];
     /**
      * How `preserve` counts. `"covariance-pooled"` (default where `preserve` is given): its spread and its distance from
      * the compliant prompts join the covariance, so that the direction avoids what sets it apart.
-     * `"covariance-within"`: its spread only. `"project-out"` (default for `"md"`, which has no covariance): the
-     * difference is made orthogonal to its distance.
+     * `"covariance-within"`: its spread only. `"project-out"` (default for `"md"`, `"pca"` and `"logistic"`, which have no
+     * covariance): the difference is made orthogonal to its distance. `"both"`: pooled and projected out.
      */
     preserveMode?: (typeof preserveModes)[number];
     /** Scores above it count as refusals, below its negative as compliance. Default 0.1. */
     threshold?: number;
-    /** Called with the fraction of layers done. */
+    /** Costly diagnostics. Default none; the others always come along. */
+    diagnostics?: FitDiagnosticsOptions;
+    /** The most bytes that the fit may take beside its arguments. Known, and refused, before it starts. Default no limit. */
+    memoryBudget?: number;
+    /** Called with the fraction of all fits done, those of the diagnostics too. */
     onProgress?: (fraction: number) => void;
     signal?: AbortSignal;
 }
 
-/** How a direction came out at one layer. */
-export interface LayerFit {
-    layer: number;
-    /** Distance of the two means along the direction. */
-    gap: number;
-    /** λ as used, absolute. */
-    lambda: number;
-    /** Estimated condition number of Σ + λI; 0 for `"md"`. */
-    condition: number;
-    /** Area under the ROC curve of the projections: 0.5 no separation, 1 perfect. */
-    auc: number;
-    /** Distance of the projected means in pooled standard deviations. */
-    cohensD: number;
-    /** Pearson correlation of projection and score. */
-    correlation: number;
-    /** Prompts above the threshold, below its negative, and between. */
-    refusing: number;
-    complying: number;
-    neutral: number;
-    /** Rows of the preserve set. */
-    preserved: number;
+export interface FitDirectionOptions extends CommonFitOptions {
+    /**
+     * Ridge λ, default 1; or a rule that chooses it at each layer, for `"rmd"`, `"wrmd"` and `"lda"`: `"oas"` and
+     * `"ledoit-wolf"` by what estimates the covariance best, `"loo"` by the leave-one-out error of a ridge regression of
+     * the scores. `"md"` and `"pca"` have none.
+     */
+    lambda?: number | (typeof lambdaRules)[number];
+}
+
+export interface FitDirectionPathOptions extends CommonFitOptions {
+    /** Several λ, for methods that have one; each layer's covariance is computed once for all of them. */
+    lambda: readonly number[];
 }
 
 export interface DirectionFit {
@@ -71,44 +84,51 @@ export interface DirectionFit {
 }
 
 /**
- * Fits a direction per layer from activations and refusal scores, in float64 through BLAS, on a thread of its own.
+ * Fits a direction per layer from activations and refusal scores, in float64 through BLAS, on a thread of its own. With a
+ * list as `lambda`, one fit for each, in its order.
  *
- * Source: arXiv 2512.16602 (Refusal Steering).
+ * Sources: arXiv 2512.16602 (Refusal Steering) for `"md"`, `"rmd"` and `"wrmd"`, arXiv 2310.01405 (representation
+ * engineering) for `"pca"`; docs/fit-direction.md has the formulas.
  *
- * @throws SteerError EMPTY_CLASS, NOT_FINITE, WIDTH_MISMATCH, SINGULAR_MATRIX, ABORTED, INVALID_ARGUMENT
+ * @throws SteerError EMPTY_CLASS, NOT_FINITE, WIDTH_MISMATCH, SINGULAR_MATRIX, OUT_OF_MEMORY, ABORTED, INVALID_ARGUMENT
  */
-export async function fitDirection(options: FitDirectionOptions): Promise<DirectionFit> {
-    checkObject(options, "options");
-    const { activations, layers, scores, preserve, method = "wrmd", lambda = 1, threshold = 0.1 } = options;
-    const { preserveMode = defaultPreserveMode(preserve !== undefined, method) } = options;
-    checkOneOf(method, methods, "method");
-    checkOneOf(preserveMode, preserveModes, "preserveMode");
-    if (!Array.isArray(layers) || layers.length === 0) {
-        throw new SteerError("INVALID_ARGUMENT", `layers must be a list of layer numbers, not ${describe(layers)}`);
-    }
-    for (const layer of layers) {
-        checkLayer(layer, "a layer");
-    }
-    const settings = {
-        activations,
-        layerCount: layers.length,
-        scores,
-        preserve,
-        method: methods.indexOf(method),
-        preserveMode: preserveModes.indexOf(preserveMode),
-        lambda,
-        threshold,
-    };
+export function fitDirection(options: FitDirectionPathOptions): Promise<DirectionFit[]>;
+export function fitDirection(options: FitDirectionOptions): Promise<DirectionFit>;
+export async function fitDirection(
+    options: FitDirectionOptions | FitDirectionPathOptions,
+): Promise<DirectionFit | DirectionFit[]> {
+    const settings = fitSettings(options);
+    const { layers, lambda = 1 } = options;
     const fitting = runTask(() => native.fitDirections(settings, options.onProgress), options.signal);
-    const fit = await fitting.catch((error: unknown) => {
+    const { fits, notice } = await fitting.catch((error: unknown) => {
         throw withLayerNumber(error, layers);
     });
-    emitNotice(fit.notice);
+    emitNotice(notice);
+    const results = fits.map((fit, i) => result(fit, layers, metadataOf(settings, lambda, i)));
+    return typeof lambda === "object" ? results : (results[0] as DirectionFit);
+}
+
+function result(fit: NativeFit["fits"][number], layers: readonly number[], metadata: VectorMetadata): DirectionFit {
     return {
-        vector: new SteeringVector(layers, fit.directions, {
-            metadata: { method, samples: scores.length, ...(method === "md" ? {} : { lambda }), preserveMode },
-        }),
+        vector: new SteeringVector(layers, fit.directions, { metadata }),
         layers: fit.layers.map((each, i) => ({ layer: layers[i] as number, ...each })),
+    };
+}
+
+function metadataOf(settings: FitSettings, lambda: FitDirectionOptions["lambda"] | readonly number[], index: number) {
+    const method = methods[settings.method] as string;
+    const lambdas: VectorMetadata =
+        typeof lambda === "string"
+            ? { lambdaRule: lambda }
+            : {
+                  lambda: settings.lambdas[index] as number,
+                  ...(settings.lambdaUnit === 0 ? {} : { lambdaUnit: "absolute" }),
+              };
+    return {
+        method,
+        samples: settings.scores.length,
+        ...(method === "md" || method === "pca" ? {} : lambdas),
+        preserveMode: preserveModes[settings.preserveMode] as string,
     };
 }
 
@@ -119,13 +139,6 @@ function withLayerNumber(error: unknown, layers: readonly number[]): unknown {
     }
     const message = error.message.replace(/^layer (\d+)/, (_, slot) => `layer ${layers[Number(slot)]}`);
     return message === error.message ? error : new SteerError(error.code, message, { cause: error.cause });
-}
-
-function defaultPreserveMode(given: boolean, method: string): (typeof preserveModes)[number] {
-    if (!given) {
-        return "none";
-    }
-    return method === "md" ? "project-out" : "covariance-pooled";
 }
 
 /** The linear algebra in use, such as `"openblas 0.3.21"` or `"builtin"`. */

@@ -28,9 +28,10 @@ export {
 } from "./find-condition.js";
 export {
     type DirectionFit,
+    type FitDiagnosticsOptions,
     type FitDirectionOptions,
+    type FitDirectionPathOptions,
     fitDirection,
-    type LayerFit,
     ridgeBackend,
 } from "./fit-direction.js";
 export type { VectorDialect } from "./formats/dialects.js";
@@ -39,6 +40,7 @@ export { type LoadVectorOptions, loadVector } from "./formats/load-vector.js";
 export { type SaveVectorOptions, saveVector } from "./formats/save-vector.js";
 export { type GeneratedToken, Generation, type GenerationResult } from "./generation.js";
 export type { GenerationOptions } from "./generation-options.js";
+export type { LayerFit, Separation } from "./layer-fit.js";
 export type { LayerRange, LayerSelection } from "./layers.js";
 export { type LoadModelOptions, loadModel } from "./load-model.js";
 export { meanNorms } from "./mean-norms.js";

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { LayerFit } from "./fit-direction.js";
+import type { LayerFit } from "./layer-fit.js";
 import type {
     NativeDirectionRequest,
     NativeDirections,
@@ -201,8 +201,8 @@ export interface NativeConditionFit {
 }
 
 export interface NativeFit {
-    directions: Float32Array;
-    layers: Omit<LayerFit, "layer">[];
+    /** One for each lambda. */
+    fits: { directions: Float32Array; layers: Omit<LayerFit, "layer">[] }[];
     /** What users should be told about the linear algebra in use, once in a process. */
     notice: string;
 }

@@ -1,16 +1,16 @@
 #include "direction.h"
 
 #include "base/error.h"
-#include "blas.h"
 #include "builtin/builtin.h"
-#include "condition.h"
+#include "direction_problem.h"
+#include "direction_resampling.h"
 #include "finite.h"
-#include "moments.h"
 #include "score_classes.h"
 #include "separation.h"
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
+#include <memory>
 #include <new>
 #include <sstream>
 #include <string>
@@ -19,10 +19,10 @@ namespace llama_steer::ridge {
 
 namespace {
 
-// Means of float32 data that differ by less than this share of their size differ by rounding only.
-constexpr double coincidence = 1e-13;
-
 using vector = std::vector<double>;
+
+// With so many times fewer rows than dimensions a basis of the rows is cheaper than working in all dimensions.
+constexpr std::size_t few_rows = 4;
 
 [[noreturn]] void refuse(error_code code, const std::string & message) { throw error(code, message); }
 
@@ -32,21 +32,37 @@ std::string number(double value) {
     return text.str();
 }
 
-bool uses_covariance(preserve_mode mode) {
-    return mode == preserve_mode::covariance_within || mode == preserve_mode::covariance_pooled;
+void check_lambdas(const direction_options & o, const vector & lambdas) {
+    if (lambdas.empty()) refuse(error_code::INVALID_ARGUMENT, "a fit needs a lambda, but the list of them is empty");
+    for (const double lambda : lambdas) {
+        if (lambda >= 0 && std::isfinite(lambda)) continue;
+        refuse(error_code::INVALID_ARGUMENT, "lambda is " + number(lambda) + ": it must be finite and >= 0");
+    }
+    const bool without =
+        o.method == direction_method::mean_difference || o.method == direction_method::principal_component;
+    if (lambdas.size() > 1 && (without || o.rule != lambda_rule::given)) {
+        refuse(error_code::INVALID_ARGUMENT, without ? "a list of lambdas was given to a method that has none"
+                                                     : "either a list of lambdas or a rule that chooses one");
+    }
+    if (o.rule != lambda_rule::given && !has_covariance(o.method)) {
+        refuse(error_code::INVALID_ARGUMENT,
+               "a rule chooses lambda from the covariance of ridge and linear_discriminant fits: give this method a "
+               "number");
+    }
 }
 
-void check_options(const direction_options & o) {
-    if (!(o.lambda >= 0) || !std::isfinite(o.lambda)) {
-        refuse(error_code::INVALID_ARGUMENT, "lambda is " + number(o.lambda) + ": it must be finite and >= 0");
-    }
+void check_options(const direction_options & o, const vector & lambdas) {
+    check_lambdas(o, lambdas);
     if (!(o.threshold >= 0 && o.threshold < 1)) {
         refuse(error_code::INVALID_ARGUMENT, "threshold is " + number(o.threshold) + ": it must lie in [0, 1)");
     }
-    if (o.method == direction_method::mean_difference && uses_covariance(o.preserve)) {
+    if (!has_covariance(o.method) && joins_covariance(o.preserve)) {
         refuse(error_code::INVALID_ARGUMENT,
-               "mean_difference has no covariance for a preserve set to join: use "
-               "project_out, or a ridge method");
+               "this method has no covariance for a preserve set to join: use project_out, or a ridge method");
+    }
+    if (o.resampling.folds == 1 || o.resampling.resamples == 1) {
+        refuse(error_code::INVALID_ARGUMENT,
+               "one fold or one resample tells nothing: ask for 2 or more, or 0 for none");
     }
 }
 
@@ -65,175 +81,141 @@ void check_preserve(const matrix_view & preserve, preserve_mode mode, std::size_
     check_finite(preserve, "preserve");
 }
 
-vector difference(const vector & a, const vector & b) {
-    vector out(a.size());
-    for (std::size_t j = 0; j < a.size(); j++) out[j] = a[j] - b[j];
-    return out;
-}
-
 double dot(const vector & a, const vector & b) { return builtin::dot(a.size(), a.data(), b.data()); }
 double norm(const vector & a) { return std::sqrt(dot(a, a)); }
+
+bool reduces(std::size_t rows, std::size_t width, direction_method method) {
+    return few_rows * rows <= width && method != direction_method::mean_difference;
+}
 
 // One fit, step by step; the steps share what is below.
 class fit {
 public:
-    fit(const matrix_view & features, const double * scores, const direction_options & options,
-        const matrix_view & preserve, const abort_check & aborted)
+    fit(const matrix_view & features, const double * scores, const direction_options & options, const vector & lambdas,
+        const matrix_view & preserve, const abort_check & aborted, const fit_step & step)
         : features_(features),
           scores_(scores),
           options_(options),
+          lambdas_(lambdas),
           preserve_(preserve),
           aborted_(aborted),
-          classes_(split_by_score(scores, features.rows, options)) {}
+          step_(step),
+          classes_(split_by_score(scores, features.rows, options)) {
+        for (std::size_t i = 0; i < features.rows; i++) {
+            if (std::fabs(scores[i]) <= options.threshold) neutral_.push_back(i);
+        }
+    }
 
-    direction run() {
+    std::vector<direction> run() {
+        pose();
+        const auto solved = solve_directions(problem_, options_, lambdas_, aborted_);
         means();
-        vector v = preserved_shift();
-        if (options_.method != direction_method::mean_difference) solve(v);
-        finish(v);
-        return std::move(result_);
-    }
-
-private:
-    void means() {
-        mean_complying_ = weighted_mean(features_, classes_.complying);
-        const vector mean_refusing = weighted_mean(features_, classes_.refusing);
-        shift_ = difference(mean_refusing, mean_complying_);
-        if (norm(shift_) <= coincidence * (norm(mean_refusing) + norm(mean_complying_))) {
-            refuse(error_code::INVALID_ARGUMENT,
-                   "the means of the refusing and the complying rows coincide: no direction "
-                   "tells them apart");
-        }
-        if (options_.preserve != preserve_mode::none) {
-            mean_preserve_ = weighted_mean(preserve_, all_rows(preserve_.rows));
-        }
-        stop_if(aborted_);
-    }
-
-    // mu_R - mu_C, without its component along mu_P - mu_C where that was asked for.
-    vector preserved_shift() const {
-        vector out = shift_;
-        if (options_.preserve != preserve_mode::project_out) return out;
-        const vector along = difference(mean_preserve_, mean_complying_);
-        const double squared = dot(along, along);
-        if (squared == 0) return out;
-        // Twice: one pass leaves rounding in proportion to what it removed.
-        for (int pass = 0; pass < 2; pass++) {
-            builtin::axpy(out.size(), -dot(out, along) / squared, along.data(), out.data());
-        }
-        if (norm(out) <= coincidence * (norm(shift_) + norm(mean_complying_))) {
-            refuse(error_code::INVALID_ARGUMENT,
-                   "the refusing and the complying means differ only along the preserve set's "
-                   "shift: projecting it out leaves no direction");
-        }
+        std::vector<direction> out;
+        for (const auto & each : solved) out.push_back(finish(each));
+        if (step_) step_();
+        resample(out);
         return out;
     }
 
-    // The lower triangle of Sigma.
-    void covariance(matrix_f64 sigma) const {
-        const bool joined = uses_covariance(options_.preserve);
-        add_covariance(features_, classes_.complying, mean_complying_, joined ? 0.5 : 1.0, sigma, aborted_);
-        if (!joined) return;
-        add_covariance(preserve_, all_rows(preserve_.rows), mean_preserve_, 0.5, sigma, aborted_);
-        if (options_.preserve != preserve_mode::covariance_pooled) return;
-        const vector between = difference(mean_preserve_, mean_complying_);
-        syrk(0.25, {between.data(), 1, between.size()}, transpose::yes, 1, sigma);
-    }
-
-    // v := (Sigma + lambda I)^-1 v
-    void solve(vector & v) {
-        const std::size_t d = features_.cols;
-        vector storage(d * d, 0.0);
-        const matrix_f64 sigma(storage.data(), d, d);
-        covariance(sigma);
-
-        double trace = 0;
-        for (std::size_t j = 0; j < d; j++) trace += sigma(j, j);
-        result_.lambda = options_.unit == lambda_unit::absolute ? options_.lambda : options_.lambda * trace / double(d);
-        for (std::size_t j = 0; j < d; j++) sigma(j, j) += result_.lambda;
-
+private:
+    // The problem in the features' own dimensions, or in those that few rows span.
+    void pose() {
+        problem_.features = features_;
+        problem_.preserve = preserve_;
+        problem_.refusing = classes_.refusing;
+        problem_.complying = classes_.complying;
+        if (options_.preserve != preserve_mode::none) problem_.kept = all_rows(preserve_.rows);
+        problem_.scores = scores_;
+        problem_.width = features_.cols;
+        const std::size_t rows = features_.rows - neutral_.size() + problem_.kept.count();
+        if (!reduces(rows, features_.cols, options_.method)) return;
+        basis_ = std::make_unique<row_basis>(features_.cols, rows);
+        basis_->add(features_, problem_.refusing.rows);
+        basis_->add(features_, problem_.complying.rows);
+        basis_->add(preserve_, problem_.kept.rows);
         stop_if(aborted_);
-        const double size = symmetric_norm1(sigma);
-        const std::size_t failed = potrf(sigma);
-        if (failed || smallest_pivot_share(sigma) <= rounding_share()) singular();
-        stop_if(aborted_);
-        result_.condition = condition_estimate(sigma, size);
-        potrs(sigma, {v.data(), 1, d});
+        // Rows that are all alike span nothing; the means will say what is wrong with them.
+        if (basis_->size() == 0) return;
+        coordinates_ = basis_->coordinates(features_);
+        problem_.features = const_matrix_f64(coordinates_.data(), features_.rows, basis_->size());
+        if (problem_.kept.count()) {
+            preserve_coordinates_ = basis_->coordinates(preserve_);
+            problem_.preserve = const_matrix_f64(preserve_coordinates_.data(), preserve_.rows, basis_->size());
+        }
+        problem_.offset = norm(basis_->origin());
     }
 
-    std::size_t covariance_rows() const {
-        return classes_.complying.count() + (uses_covariance(options_.preserve) ? preserve_.rows : 0);
+    void means() {
+        shift_ = weighted_mean(features_, classes_.refusing);
+        const vector complying = weighted_mean(features_, classes_.complying);
+        for (std::size_t j = 0; j < shift_.size(); j++) shift_[j] -= complying[j];
     }
 
-    // What rounding leaves of a collinear column: elimination in proportion to d, summation (at random) to sqrt(rows).
-    double rounding_share() const {
-        const double steps = double(features_.cols) + 4 * std::sqrt(double(covariance_rows())) + 8;
-        return steps * std::numeric_limits<double>::epsilon();
-    }
-
-    [[noreturn]] void singular() const {
-        refuse(error_code::SINGULAR_MATRIX,
-               "the covariance of " + std::to_string(covariance_rows()) + " rows in " + std::to_string(features_.cols) +
-                   " dimensions is singular with lambda = " + number(result_.lambda) +
-                   (options_.lambda == 0 ? ": set lambda above 0" : ": set a larger lambda"));
-    }
-
-    void finish(const vector & v) {
+    direction finish(const direction_solution & solved) const {
+        const vector v = problem_.reduced() ? basis_->expand(solved.vector) : solved.vector;
         const double length = norm(v);
         if (!(length > 0) || !std::isfinite(length)) {
             refuse(error_code::SINGULAR_MATRIX,
                    "the solution is too small or too large for float64: rescale the features "
                    "or choose another lambda");
         }
+        direction out;
         // What is reported is reported of the float32 vector that will be used.
         vector used(v.size());
-        result_.vector.resize(v.size());
+        out.vector.resize(v.size());
         for (std::size_t j = 0; j < v.size(); j++) {
-            result_.vector[j] = static_cast<float>(v[j] / length);
-            used[j] = double(result_.vector[j]);
+            out.vector[j] = static_cast<float>(v[j] / length);
+            used[j] = double(out.vector[j]);
         }
-        result_.gap = dot(used, shift_);
-        result_.refusing = classes_.refusing.count();
-        result_.complying = classes_.complying.count();
-        result_.neutral = classes_.neutral;
-        result_.preserved = preserve_.rows;
-        result_.refusing_weight = classes_.refusing.total();
-        result_.complying_weight = classes_.complying.total();
-        measure(used);
+        out.gap = dot(used, shift_);
+        out.lambda = solved.lambda;
+        out.shrinkage = solved.shrinkage;
+        out.condition = solved.condition;
+        out.refusing = classes_.refusing.count();
+        out.complying = classes_.complying.count();
+        out.neutral = classes_.neutral;
+        out.preserved = preserve_.rows;
+        out.refusing_weight = classes_.refusing.total();
+        out.complying_weight = classes_.complying.total();
+        out.in_sample = separation_of(project_rows(features_, used), scores_, classes_.refusing.rows,
+                                      classes_.complying.rows, neutral_);
+        out.top_shares = {top_share(used, 0.01), top_share(used, 0.05), top_share(used, 0.1)};
+        out.participation = participation_ratio(used);
+        return out;
     }
 
-    void measure(const vector & v) {
-        vector projections(features_.rows), row(features_.cols);
-        for (std::size_t i = 0; i < features_.rows; i++) {
-            row.assign(features_.row(i), features_.row(i) + features_.cols);
-            projections[i] = dot(row, v);
+    void resample(std::vector<direction> & out) const {
+        if (options_.resampling.folds) {
+            const auto held_out = cross_validate(problem_, options_, lambdas_, neutral_, aborted_, step_);
+            for (std::size_t i = 0; i < out.size(); i++) out[i].held_out = held_out[i];
         }
-        const auto of = [&](const weighted_rows & rows) {
-            vector out;
-            for (const std::size_t i : rows.rows) out.push_back(projections[i]);
-            return out;
-        };
-        const vector refusing = of(classes_.refusing), complying = of(classes_.complying);
-        result_.auc = area_under_curve(refusing, complying);
-        result_.cohens_d = ridge::cohens_d(refusing, complying);
-        result_.correlation = ridge::correlation(projections, {scores_, scores_ + features_.rows});
+        if (options_.resampling.resamples) {
+            const auto stability = bootstrap_stability(problem_, options_, lambdas_, aborted_, step_);
+            for (std::size_t i = 0; i < out.size(); i++) out[i].stability = stability[i];
+        }
     }
 
     const matrix_view & features_;
     const double * scores_;
     const direction_options & options_;
+    const vector & lambdas_;
     const matrix_view & preserve_;
     const abort_check & aborted_;
+    const fit_step & step_;
     score_classes classes_;
-    vector mean_complying_, mean_preserve_, shift_;
-    direction result_;
+    std::vector<std::size_t> neutral_;
+    direction_problem problem_;
+    std::unique_ptr<row_basis> basis_;
+    vector coordinates_, preserve_coordinates_, shift_;
 };
 
 }  // namespace
 
-direction fit_direction(const matrix_view & features, const double * scores, std::size_t score_count,
-                        const direction_options & options, const matrix_view & preserve, const abort_check & aborted) {
-    check_options(options);
+std::vector<direction> fit_direction_path(const matrix_view & features, const double * scores, std::size_t score_count,
+                                          const direction_options & options, const vector & lambdas,
+                                          const matrix_view & preserve, const abort_check & aborted,
+                                          const fit_step & step) {
+    check_options(options, lambdas);
     check_view(features, "features");
     if (score_count != features.rows) {
         refuse(error_code::WIDTH_MISMATCH,
@@ -243,12 +225,50 @@ direction fit_direction(const matrix_view & features, const double * scores, std
     check_preserve(preserve, options.preserve, features.cols);
     check_finite(features, "features");
     stop_if(aborted);
+    const auto bytes = [&] {
+        return direction_bytes(features.rows, preserve.rows, features.cols, options, lambdas.size());
+    };
     try {
-        return fit(features, scores, options, preserve, aborted).run();
+        return fit(features, scores, options, lambdas, preserve, aborted, step).run();
     } catch (const std::bad_alloc &) {
         refuse(error_code::OUT_OF_MEMORY, "a fit in " + std::to_string(features.cols) + " dimensions needs " +
-                                              std::to_string((features.cols * features.cols * 8 >> 20) + 32) + " MB");
+                                              std::to_string((bytes() >> 20) + 1) + " MB");
     }
+}
+
+direction fit_direction(const matrix_view & features, const double * scores, std::size_t score_count,
+                        const direction_options & options, const matrix_view & preserve, const abort_check & aborted,
+                        const fit_step & step) {
+    return fit_direction_path(features, scores, score_count, options, {options.lambda}, preserve, aborted, step)
+        .front();
+}
+
+std::size_t direction_bytes(std::size_t n, std::size_t m, std::size_t d, const direction_options & options,
+                            std::size_t lambdas) {
+    const std::size_t rows = n + m;
+    const bool reduced = reduces(rows, d, options.method);
+    const std::size_t width = reduced ? rows : d;
+    const std::size_t basis = reduced ? rows * d + rows * rows : 0;
+    const std::size_t chunk = std::min(rows, std::clamp<std::size_t>((std::size_t(1) << 20) / d, 256, 4096)) * width;
+    const std::size_t square = width * width, small = std::min(n, width);
+    const std::size_t krylov = std::min<std::size_t>(500, width) * width;
+    std::size_t work = 0;
+    switch (options.method) {
+        case direction_method::mean_difference:
+            break;
+        case direction_method::principal_component:
+            work = square + chunk + std::min<std::size_t>(200, width) * width;
+            break;
+        case direction_method::logistic:
+            work = 2 * n * width + square;
+            break;
+        default:
+            work = square + chunk + (lambdas > 1 ? square + krylov : 0);
+    }
+    if (options.rule == lambda_rule::leave_one_out) work += 2 * n * width + 2 * small * small + n * small;
+    // Vectors: means and solutions of a fit and of one more, and lists of rows with their weights.
+    const std::size_t vectors = (16 + 4 * lambdas) * d + 24 * rows;
+    return (basis + work + vectors) * sizeof(double) + (std::size_t(1) << 20);
 }
 
 }  // namespace llama_steer::ridge

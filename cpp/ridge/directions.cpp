@@ -3,8 +3,10 @@
 #include "base/error.h"
 #include "layer_loop.h"
 
+#include <algorithm>
 #include <mutex>
 #include <string>
+#include <utility>
 
 namespace llama_steer::ridge {
 
@@ -21,11 +23,27 @@ void check_block(const layer_block & block, const char * name) {
     }
 }
 
+// How many layers to fit side by side within the budget.
+std::size_t workers_within(std::size_t budget, std::size_t layers, std::size_t width, std::size_t bytes,
+                           std::size_t result_bytes) {
+    const std::size_t workers = layer_workers(layers, width);
+    if (budget == 0) return workers;
+    if (budget < result_bytes + bytes) {
+        throw error(error_code::OUT_OF_MEMORY, "the fits need " + std::to_string(result_bytes + bytes) +
+                                                   " bytes beside their rows, and the budget is " +
+                                                   std::to_string(budget) +
+                                                   ": raise it, or fit fewer layers, lambdas or prompts at a time");
+    }
+    return std::min(workers, (budget - result_bytes) / bytes);
+}
+
 }  // namespace
 
-std::vector<direction> fit_directions(const layer_block & features, const double * scores, std::size_t score_count,
-                                      const direction_options & options, const layer_block & preserve,
-                                      const fit_progress & progress) {
+std::vector<std::vector<direction>> fit_direction_paths(const layer_block & features, const double * scores,
+                                                        std::size_t score_count, const direction_options & options,
+                                                        const std::vector<double> & lambdas,
+                                                        const layer_block & preserve, const fit_progress & progress,
+                                                        std::size_t budget) {
     check_block(features, "features");
     const bool preserving = preserve.layers != 0 || preserve.data != nullptr;
     if (preserving) {
@@ -36,18 +54,42 @@ std::vector<direction> fit_directions(const layer_block & features, const double
         }
     }
 
-    std::vector<direction> fitted(features.layers);
+    const std::size_t layers = features.layers, width = features.cols;
+    const std::size_t bytes = direction_bytes(features.rows, preserve.rows, width, options, lambdas.size());
+    const std::size_t result_bytes = layers * lambdas.size() * (width * sizeof(float) + sizeof(direction));
+    const std::size_t workers = workers_within(budget, layers, width, bytes, result_bytes);
+    const std::size_t all = layers * (1 + options.resampling.folds + options.resampling.resamples);
+
+    std::vector<std::vector<direction>> fitted(layers);
+    std::size_t done = 0;
     std::mutex reporting;
-    for_each_layer(features.layers, layer_workers(features.layers, features.cols), [&](std::size_t l, std::size_t) {
+    const auto step = [&] {
+        std::lock_guard<std::mutex> guard(reporting);
+        done++;
+        if (progress.stepped) progress.stepped(done, all);
+    };
+    for_each_layer(layers, workers, [&](std::size_t l, std::size_t) {
         try {
             const matrix_view kept = preserving ? preserve.layer(l) : matrix_view();
-            fitted[l] = fit_direction(features.layer(l), scores, score_count, options, kept, progress.aborted);
+            fitted[l] = fit_direction_path(features.layer(l), scores, score_count, options, lambdas, kept,
+                                           progress.aborted, step);
             std::lock_guard<std::mutex> guard(reporting);
             if (progress.finished) progress.finished(l);
         } catch (const error & e) {
             throw in_layer(e, l);
         }
     });
+    return fitted;
+}
+
+std::vector<direction> fit_directions(const layer_block & features, const double * scores, std::size_t score_count,
+                                      const direction_options & options, const layer_block & preserve,
+                                      const fit_progress & progress) {
+    std::vector<direction> fitted;
+    for (auto & path :
+         fit_direction_paths(features, scores, score_count, options, {options.lambda}, preserve, progress)) {
+        fitted.push_back(std::move(path.front()));
+    }
     return fitted;
 }
 

@@ -22,6 +22,9 @@ struct fit_progress {
     abort_check aborted;
     /// Called after each layer with its number, in the order in which they end; never by two threads at once.
     std::function<void(std::size_t layer)> finished;
+    /// Called after every fit of a layer, those of its diagnostics too, with how many of all are done; never by two
+    /// threads at once.
+    std::function<void(std::size_t done, std::size_t all)> stepped;
 };
 
 /// fit_direction for every layer, in layer order. Wide layers (d > 512) run one after the other with the kernels on all
@@ -31,5 +34,14 @@ struct fit_progress {
 std::vector<direction> fit_directions(const layer_block & features, const double * scores, std::size_t score_count,
                                       const direction_options & options, const layer_block & preserve = {},
                                       const fit_progress & progress = {});
+
+/// fit_direction_path for every layer: [layer][lambda]. `budget`: the most bytes that the fits may take beside their
+/// arguments, 0 for no limit; OUT_OF_MEMORY, with what they need, before anything is done where that is more. Fewer
+/// layers go side by side where that makes them fit.
+std::vector<std::vector<direction>> fit_direction_paths(const layer_block & features, const double * scores,
+                                                        std::size_t score_count, const direction_options & options,
+                                                        const std::vector<double> & lambdas,
+                                                        const layer_block & preserve = {},
+                                                        const fit_progress & progress = {}, std::size_t budget = 0);
 
 }  // namespace llama_steer::ridge

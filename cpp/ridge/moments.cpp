@@ -13,16 +13,16 @@ namespace llama_steer::ridge {
 
 namespace {
 
-double checked_total(const matrix_view & features, const weighted_rows & chosen) {
-    check_view(features, "features");
+double checked_total(const row_set & features, const weighted_rows & chosen) {
+    if (!features.doubles.data) check_view(features.floats, "features");
     if (chosen.rows.size() != chosen.weights.size()) {
         throw error(error_code::INVALID_ARGUMENT, std::to_string(chosen.rows.size()) + " rows but " +
                                                       std::to_string(chosen.weights.size()) + " weights");
     }
     for (std::size_t i = 0; i < chosen.count(); i++) {
-        if (chosen.rows[i] >= features.rows) {
+        if (chosen.rows[i] >= features.rows()) {
             throw error(error_code::INVALID_ARGUMENT, "row " + std::to_string(chosen.rows[i]) + " of " +
-                                                          std::to_string(features.rows) + " was chosen");
+                                                          std::to_string(features.rows()) + " was chosen");
         }
         if (!(chosen.weights[i] >= 0) || !std::isfinite(chosen.weights[i])) {
             throw error(error_code::INVALID_ARGUMENT, "weight " + std::to_string(i) + " is negative or not finite: " +
@@ -48,28 +48,29 @@ weighted_rows all_rows(std::size_t count) {
     return all;
 }
 
-std::vector<double> weighted_mean(const matrix_view & features, const weighted_rows & chosen) {
+std::vector<double> weighted_mean(const row_set & features, const weighted_rows & chosen) {
     const double total = checked_total(features, chosen);
-    const float * origin = features.row(chosen.rows[0]);
-    std::vector<double> mean(features.cols, 0.0);
+    const std::size_t d = features.cols();
+    std::vector<double> mean(d, 0.0), origin(d), row(d);
+    features.read(chosen.rows[0], origin.data());
     for (std::size_t i = 0; i < chosen.count(); i++) {
-        const float * row = features.row(chosen.rows[i]);
+        features.read(chosen.rows[i], row.data());
         const double weight = chosen.weights[i];
-        for (std::size_t j = 0; j < features.cols; j++) mean[j] += weight * (double(row[j]) - double(origin[j]));
+        for (std::size_t j = 0; j < d; j++) mean[j] += weight * (row[j] - origin[j]);
     }
-    for (std::size_t j = 0; j < features.cols; j++) mean[j] = double(origin[j]) + mean[j] / total;
+    for (std::size_t j = 0; j < d; j++) mean[j] = origin[j] + mean[j] / total;
     return mean;
 }
 
-void add_covariance(const matrix_view & features, const weighted_rows & chosen, const std::vector<double> & mean,
+void add_covariance(const row_set & features, const weighted_rows & chosen, const std::vector<double> & mean,
                     double scale, matrix_f64 sum, const abort_check & aborted) {
     const double total = checked_total(features, chosen);
-    const std::size_t d = features.cols;
+    const std::size_t d = features.cols();
     row_chunks chunks(chosen.count(), d);
     const auto write_row = [&](std::size_t i, double * out) {
-        const float * from = features.row(chosen.rows[i]);
+        features.read(chosen.rows[i], out);
         const double factor = std::sqrt(chosen.weights[i]);
-        for (std::size_t j = 0; j < d; j++) out[j] = factor * (double(from[j]) - mean[j]);
+        for (std::size_t j = 0; j < d; j++) out[j] = factor * (out[j] - mean[j]);
     };
     chunks.each(chosen.count(), write_row, [&](const_matrix_f64 chunk) {
         stop_if(aborted);

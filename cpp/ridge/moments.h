@@ -8,6 +8,7 @@
 #pragma once
 
 #include "control.h"
+#include "direction_rows.h"
 #include "matrix_view.h"
 
 #include <cstddef>
@@ -29,11 +30,12 @@ weighted_rows all_rows(std::size_t count);
 
 /// mu [cols]. Throws EMPTY_CLASS where the weights sum to 0, INVALID_ARGUMENT where a row is out of range, a weight is
 /// negative or not finite, or the numbers of rows and weights differ. Expects finite features.
-std::vector<double> weighted_mean(const matrix_view & features, const weighted_rows & chosen);
+std::vector<double> weighted_mean(const row_set & features, const weighted_rows & chosen);
 
-/// Adds scale * Sigma to the lower triangle of `sum` [cols, cols]; `mean` is the rows' weighted_mean. Checks and errors
+/// Adds scale * Sigma to the lower triangle of `sum` [cols, cols]; `mean` is the rows' weighted_mean (with another
+/// vector, the second moment around it). Checks and errors
 /// as above, and ABORTED. Works in 8 MB beside its arguments (2 KB d for d > 4096).
-void add_covariance(const matrix_view & features, const weighted_rows & chosen, const std::vector<double> & mean,
+void add_covariance(const row_set & features, const weighted_rows & chosen, const std::vector<double> & mean,
                     double scale, matrix_f64 sum, const abort_check & aborted = {});
 
 /// Both at once, for callers that want no more; the covariance [cols * cols] is stored whole.

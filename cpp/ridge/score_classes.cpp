@@ -35,7 +35,8 @@ void check_filled(const score_classes & classes, const double * scores, std::siz
 score_classes split_by_score(const double * scores, std::size_t count, const direction_options & options) {
     check_finite(scores, count, "scores");
     check_range(scores, count);
-    const bool weighted = options.method == direction_method::weighted_ridge_mean_difference;
+    const bool weighted = options.method != direction_method::mean_difference &&
+                          options.method != direction_method::ridge_mean_difference;
     score_classes classes;
     for (std::size_t i = 0; i < count; i++) {
         const double score = scores[i];

@@ -11,8 +11,8 @@ struct score_classes {
     std::size_t neutral = 0;
 };
 
-/// Weights are 1, or |c| for weighted_ridge_mean_difference. Throws NOT_FINITE or INVALID_ARGUMENT for a score that is
-/// not in [-1, 1], EMPTY_CLASS with the counts and the range of scores seen.
+/// Weights are 1 for mean_difference and ridge_mean_difference, |c| for every other method. Throws NOT_FINITE or
+/// INVALID_ARGUMENT for a score that is not in [-1, 1], EMPTY_CLASS with the counts and the range of scores seen.
 score_classes split_by_score(const double * scores, std::size_t count, const direction_options & options);
 
 }  // namespace llama_steer::ridge

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <limits>
 #include <numeric>
 
@@ -18,6 +19,18 @@ double squares_around(const std::vector<double> & x, double center) {
     double sum = 0;
     for (const double value : x) sum += (value - center) * (value - center);
     return sum;
+}
+
+std::vector<double> ranks(const std::vector<double> & x) {
+    std::vector<std::size_t> order(x.size());
+    std::iota(order.begin(), order.end(), std::size_t(0));
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return x[a] < x[b]; });
+    std::vector<double> out(x.size());
+    for (std::size_t first = 0, end = 0; first < order.size(); first = end) {
+        while (end < order.size() && x[order[end]] == x[order[first]]) end++;
+        for (std::size_t k = first; k < end; k++) out[order[k]] = double(first + end - 1) / 2;
+    }
+    return out;
 }
 
 }  // namespace
@@ -52,6 +65,29 @@ double correlation(const std::vector<double> & x, const std::vector<double> & y)
     double products = 0;
     for (std::size_t i = 0; i < x.size(); i++) products += (x[i] - mean_x) * (y[i] - mean_y);
     return std::clamp(products / std::sqrt(squares_x) / std::sqrt(squares_y), -1.0, 1.0);
+}
+
+double rank_correlation(const std::vector<double> & x, const std::vector<double> & y) {
+    return correlation(ranks(x), ranks(y));
+}
+
+double top_share(const std::vector<double> & v, double part) {
+    std::vector<double> squares;
+    for (const double value : v) squares.push_back(value * value);
+    std::sort(squares.begin(), squares.end(), std::greater<double>());
+    // Where rounding puts a whole number just above itself, it is not meant.
+    const auto count = static_cast<std::ptrdiff_t>(std::ceil(part * double(v.size()) * (1 - 1e-12)));
+    const double all = std::accumulate(squares.begin(), squares.end(), 0.0);
+    return std::accumulate(squares.begin(), squares.begin() + count, 0.0) / all;
+}
+
+double participation_ratio(const std::vector<double> & v) {
+    double second = 0, fourth = 0;
+    for (const double value : v) {
+        second += value * value;
+        fourth += value * value * value * value;
+    }
+    return second * second / fourth;
 }
 
 }  // namespace llama_steer::ridge

@@ -17,4 +17,13 @@ double cohens_d(const std::vector<double> & a, const std::vector<double> & b);
 /// Pearson's correlation of two sequences of equal length; NaN where one of them does not vary.
 double correlation(const std::vector<double> & x, const std::vector<double> & y);
 
+/// Spearman's: Pearson's of the ranks, equal values sharing the mean of theirs; NaN where one does not vary.
+double rank_correlation(const std::vector<double> & x, const std::vector<double> & y);
+
+/// The share of |v|^2 in its largest elements, `part` of all of them in number (rounded up).
+double top_share(const std::vector<double> & v, double part);
+
+/// (sum v^2)^2 / sum v^4: 1 for a vector of one element that is not 0, d for d equal ones.
+double participation_ratio(const std::vector<double> & v);
+
 }  // namespace llama_steer::ridge

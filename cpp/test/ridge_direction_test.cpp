@@ -186,9 +186,9 @@ TEST(ridge_result_describes_the_fit) {
             above += projection(i) > projection(k);
         }
     }
-    CHECK_NEAR(got.auc, above / pairs, 1e-12);
-    CHECK(got.auc > 0.9);
-    CHECK(got.cohens_d > 1);
+    CHECK_NEAR(got.in_sample.auc, above / pairs, 1e-12);
+    CHECK(got.in_sample.auc > 0.9);
+    CHECK(got.in_sample.cohens_d > 1);
     double both = 0, projected = 0, scored = 0;
     for (std::size_t i = 0; i < s.n; i++) {
         const double a = projection(i) - mean_projection, b = s.scores[i] - mean_score;
@@ -196,7 +196,7 @@ TEST(ridge_result_describes_the_fit) {
         projected += a * a;
         scored += b * b;
     }
-    CHECK_NEAR(got.correlation, both / std::sqrt(projected * scored), 1e-9);
+    CHECK_NEAR(got.in_sample.correlation, both / std::sqrt(projected * scored), 1e-9);
 
     auto swapped = s;
     for (auto & c : swapped.scores) c = -c;

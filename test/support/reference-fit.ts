@@ -62,7 +62,7 @@ export function referenceFit(problem: ReferenceProblem): { direction: Float64Arr
     return { direction: scaled(unit, gap), gap, lambda };
 }
 
-function meanOf(rows: readonly [Row, number][]): Float64Array {
+export function meanOf(rows: readonly [Row, number][]): Float64Array {
     const width = rows[0]?.[0].length ?? 0;
     const total = rows.reduce((sum, [, weight]) => sum + weight, 0);
     return Float64Array.from(
@@ -71,7 +71,7 @@ function meanOf(rows: readonly [Row, number][]): Float64Array {
     );
 }
 
-function covarianceOf(rows: readonly [Row, number][]): Float64Array[] {
+export function covarianceOf(rows: readonly [Row, number][]): Float64Array[] {
     const center = meanOf(rows);
     const total = rows.reduce((sum, [, weight]) => sum + weight, 0);
     const centered = rows.map(([row, weight]) => [minus(row, center), weight] as const);
@@ -85,7 +85,7 @@ function covarianceOf(rows: readonly [Row, number][]): Float64Array[] {
 }
 
 /** Solves A x = b by Gaussian elimination with partial pivoting. */
-function solve(matrix: readonly Float64Array[], right: Float64Array): Float64Array {
+export function solve(matrix: readonly Float64Array[], right: Float64Array): Float64Array {
     const size = right.length;
     const rows: Float64Array[] = matrix.map((row, i) => Float64Array.from([...row, right[i] as number]));
     for (let column = 0; column < size; column++) {
@@ -108,15 +108,15 @@ function solve(matrix: readonly Float64Array[], right: Float64Array): Float64Arr
     return Float64Array.from(rows, (row, i) => (row[size] as number) / (row[i] as number));
 }
 
-function plus(a: readonly Float64Array[], b: readonly Float64Array[]): Float64Array[] {
+export function plus(a: readonly Float64Array[], b: readonly Float64Array[]): Float64Array[] {
     return a.map((row, i) => row.map((each, j) => each + (b[i]?.[j] as number)));
 }
 
-function minus(a: Row, b: Row): Float64Array {
+export function minus(a: Row, b: Row): Float64Array {
     return Float64Array.from(a, (each, i) => each - (b[i] as number));
 }
 
-function scaled(a: Row, factor: number): Float64Array {
+export function scaled(a: Row, factor: number): Float64Array {
     return Float64Array.from(a, (each) => each * factor);
 }
 
