@@ -50,11 +50,7 @@ const examples: [page: string, name: string, prints: RegExp][] = [
         "moments",
         /^\d+ bytes.*\nlayer 3: \d+ rows, spread [\d.]+, means [\d.]+ apart\nlayer 5: .*\n$/,
     ],
-    [
-        "docs/steering.md",
-        "steering",
-        /^steered: {5}.*Trograr.*\n(conditional: ".+" -?\d+\.\d\n){3}$/,
-    ],
+    ["docs/steering.md", "steering", /^steered: {5}.*Trograr.*\n(conditional: ".+" -?\d+\.\d\n){3}$/],
     ["docs/schedules.md", "schedules", /^-1 -1.400\n0 -1.400\n4 -0.700\n8 -0.350\n40 -0.001\n$/],
 ];
 
