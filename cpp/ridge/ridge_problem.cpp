@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "finite.h"
+#include "single.h"
 
 #include <algorithm>
 #include <cmath>
@@ -16,7 +17,7 @@ namespace {
 // A list as long as this is cheaper from one tridiagonal reduction than by a factorization each.
 constexpr std::size_t shortest_reduced_list = 10;
 
-void check_weights(const ridge_problem & problem) {
+void check_weights(const ridge_problem & problem, bool is_part) {
     if (!problem.weights) return;
     check_finite(problem.weights, problem.features.rows, "weights");
     for (std::size_t i = 0; i < problem.features.rows; i++) {
@@ -24,7 +25,7 @@ void check_weights(const ridge_problem & problem) {
         refuse(error_code::INVALID_ARGUMENT,
                "weights[" + std::to_string(i) + "] is negative: give 0 to leave a row out");
     }
-    if (active_rows(problem) == 0) {
+    if (!is_part && active_rows(problem) == 0) {
         refuse(error_code::EMPTY_CLASS, "all weights are 0: give at least one row a positive weight");
     }
 }
@@ -42,14 +43,14 @@ void check_targets(const ridge_problem & problem) {
 
 }  // namespace
 
-void check_problem(const ridge_problem & problem) {
+void check_problem(const ridge_problem & problem, bool is_part) {
     const row_block & x = problem.features;
     if (x.rows == 0) refuse(error_code::INVALID_ARGUMENT, "features has no rows");
     if (x.cols == 0) refuse(error_code::INVALID_ARGUMENT, "features has no columns");
     if (problem.target_count == 0) refuse(error_code::INVALID_ARGUMENT, "there are no targets");
     check_block(x);
     if (!problem.targets) refuse(error_code::INVALID_ARGUMENT, "targets has no data");
-    check_weights(problem);
+    check_weights(problem, is_part);
     check_targets(problem);
     for (std::size_t i = 0; i < x.rows; i++) {
         visit_row(x, i, [&](const auto * from) { check_finite_row(from, x.cols, x.number + i, "features"); });
@@ -88,7 +89,8 @@ bool reduces_once(const ridge_options & options) {
 std::size_t ridge_bytes(std::size_t active, std::size_t cols, std::size_t targets, const ridge_options & options) {
     const double n = double(active), d = double(cols), k = double(targets);
     const bool primal = form_of(active, cols, options) == ridge_form::primal;
-    const bool single = options.precision == ridge_precision::f32, reduced = reduces_once(options);
+    const bool single = options.precision == ridge_precision::f32 && single::available(),
+               reduced = reduces_once(options);
     const double order = primal ? d : n, path = reduced ? 1 : double(options.lambdas.size());
     // A list of few is factored one by one from a kept Gram matrix.
     const double matrices = path > 1 ? 2 : 1;

@@ -69,8 +69,8 @@ struct ridge_solution {
 };
 
 /// Throws INVALID_ARGUMENT (n or d or k 0, a bad stride or lambda, a negative weight), NOT_FINITE (which element),
-/// EMPTY_CLASS (all weights 0).
-void check_problem(const ridge_problem & problem);
+/// EMPTY_CLASS (all weights 0; not for rows that are a part of what is fitted).
+void check_problem(const ridge_problem & problem, bool is_part = false);
 void check_options(const ridge_options & options);
 
 /// Bytes a solve takes beside the caller's arrays. `active`: rows of positive weight. Errors: OUT_OF_MEMORY beyond
