@@ -109,7 +109,7 @@ double ridge_factor<real>::condition() const {
 template class ridge_factor<double>;
 template class ridge_factor<float>;
 
-refinement refine(const ridge_rows & rows, ridge_form form, const std::vector<double> & alphas,
+refinement refine(const ridge_rows & rows, ridge_form form, double gamma, const std::vector<double> & alphas,
                   const std::function<void(matrix_f64)> & solve, std::size_t most, matrix_f64 x) {
     constexpr double rounding = std::numeric_limits<double>::epsilon();
     refinement done;
@@ -117,7 +117,7 @@ refinement refine(const ridge_rows & rows, ridge_form form, const std::vector<do
     const matrix_f64 step(correction.data(), x.rows, x.cols);
     double before = 1;
     for (std::size_t i = 0; i < most; i++) {
-        residual_of(rows, form, alphas, x, step);
+        residual_of(rows, form, gamma, alphas, x, step);
         solve(step);
         done.last = largest_ratio(step, x);
         if (!(done.last < before / 4)) break;

@@ -44,7 +44,7 @@ struct refinement {
 /// is less than a quarter of the last and more than rounding. `solve(rhs)` applies the approximate inverse in place.
 /// Source: Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., chapter 12; with residuals from the data,
 /// Björck, BIT 7 (1967).
-refinement refine(const ridge_rows & rows, ridge_form form, const std::vector<double> & alphas,
+refinement refine(const ridge_rows & rows, ridge_form form, double gamma, const std::vector<double> & alphas,
                   const std::function<void(matrix_f64)> & solve, std::size_t most, matrix_f64 x);
 
 }  // namespace llama_steer::ridge

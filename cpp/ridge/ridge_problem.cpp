@@ -86,6 +86,13 @@ bool reduces_once(const ridge_options & options) {
     return listed && options.lambdas.size() >= shortest_reduced_list && options.precision == ridge_precision::f64;
 }
 
+bool tries_krylov(const ridge_options & options, std::size_t targets) {
+    // A space costs as much as 3 to 4 factorizations, a tridiagonal reduction 8 to 15.
+    constexpr std::size_t most_targets = 3;
+    return reduces_once(options) && options.choice != lambda_choice::leave_one_out && !options.diagnostics &&
+           targets <= most_targets;
+}
+
 std::size_t ridge_bytes(std::size_t active, std::size_t cols, std::size_t targets, const ridge_options & options) {
     const double n = double(active), d = double(cols), k = double(targets);
     const bool primal = form_of(active, cols, options) == ridge_form::primal;
@@ -93,7 +100,7 @@ std::size_t ridge_bytes(std::size_t active, std::size_t cols, std::size_t target
                reduced = reduces_once(options);
     const double order = primal ? d : n, path = reduced ? 1 : double(options.lambdas.size());
     // A list of few is factored one by one from a kept Gram matrix.
-    const double matrices = path > 1 ? 2 : 1;
+    const double matrices = path > 1 ? 2 : tries_krylov(options, targets) ? (order > 1024 ? 1.25 : 2) : 1;
     const double solutions = 4 * k * (n + d) * (reduced ? 1 + double(options.lambdas.size()) : 1);
     const double rows = primal ? std::clamp(double(std::size_t(8) << 20) / (8 * d), 256.0, 4096.0) * d : 256 * (n + d);
     const double bytes =

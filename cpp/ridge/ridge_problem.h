@@ -83,8 +83,13 @@ std::size_t active_rows(const ridge_problem & problem);
 /// primal or dual, as the options and sizes have it.
 ridge_form form_of(std::size_t active, std::size_t cols, const ridge_options & options);
 
-/// Whether a list as long as this is solved from one tridiagonal reduction (see ridge_solver.cpp for the measurement).
+/// Whether a list as long as this is solved from one reduction of the matrix rather than by a factor for each
+/// (docs/ridge.md has the measurement).
 bool reduces_once(const ridge_options & options);
+
+/// Whether a Krylov space serves as that reduction, where it converges: few targets, and no diagnostics, which need the
+/// whole matrix.
+bool tries_krylov(const ridge_options & options, std::size_t targets);
 
 /// "1.5 GB", for messages.
 std::string bytes_text(double bytes);

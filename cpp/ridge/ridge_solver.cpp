@@ -1,6 +1,8 @@
 #include "ridge_solver.h"
 
 #include "base/error.h"
+#include "krylov_path.h"
+#include "moments.h"
 #include "ridge_factor.h"
 #include "shrinkage.h"
 #include "single.h"
@@ -97,7 +99,7 @@ private:
         factor.solve(x);
         const double condition = factor.condition();
         const refinement done = refine(
-            rows_, form_, {alpha}, [&](matrix_f64 b) { factor.solve(b); }, 30, x);
+            rows_, form_, gram.facts.gamma, {alpha}, [&](matrix_f64 b) { factor.solve(b); }, 30, x);
         if (!(done.last <= std::max(1e-13, 16 * condition * rounding))) return std::nullopt;
         ridge_solution out = solution(unknowns, alpha, gram.facts);
         out.precision = ridge_precision::f32;
@@ -138,7 +140,7 @@ private:
         std::size_t refinements = 0;
         if (condition * rounding > refined_from) {
             refinements = refine(
-                              rows_, form_, {alpha}, [&](matrix_f64 b) { factor.solve(b); }, 3, x)
+                              rows_, form_, gram.facts.gamma, {alpha}, [&](matrix_f64 b) { factor.solve(b); }, 3, x)
                               .steps;
         }
         ridge_solution out = solution(unknowns, alpha, gram.facts);
@@ -152,6 +154,10 @@ private:
 
     std::vector<ridge_solution> run_reduced(ridge_gram<double> gram, const std::vector<double> & right) {
         stop_if(options_.aborted);
+        if (tries_krylov(options_, k())) {
+            std::vector<ridge_solution> out = run_krylov(gram, right);
+            if (!out.empty()) return out;
+        }
         const tridiagonal_system system(std::move(gram));
         report(0.75);
         std::vector<double> basis_sides = right;
@@ -173,6 +179,31 @@ private:
         return reduced_solutions(system, alphas, s, unknowns, refinements);
     }
 
+    /// Nothing where it does not converge; the lower triangle of `gram` stays as it is.
+    std::vector<ridge_solution> run_krylov(ridge_gram<double> & gram, const std::vector<double> & right) const {
+        double unused = 0;
+        const std::vector<double> alphas = chosen_alphas(gram.facts, unused);
+        for (const double alpha : alphas) check_rank(alpha);
+        mirror_lower(gram.view());
+        const std::size_t m = gram.order, count = alphas.size();
+        std::vector<double> unknowns(count * k() * m);
+        for (std::size_t t = 0; t < k(); t++) {
+            const matrix_f64 x(&unknowns[t * m], count, m, k() * m);
+            if (!krylov_path(gram.view(), &right[t * m], alphas, x, options_.aborted)) return {};
+        }
+        report(0.9);
+        const std::vector<double> coefficients = coefficients_of(rows_, form_, unknowns);
+        const std::size_t size = k() * rows_.cols();
+        std::vector<ridge_solution> out;
+        for (std::size_t i = 0; i < count; i++) {
+            const auto from = coefficients.begin() + std::ptrdiff_t(i * size);
+            out.push_back(described({from, from + std::ptrdiff_t(size)}, alphas[i], gram.facts));
+            out.back().condition = condition_bound(gram.facts.trace + gram.facts.gamma, alphas[i]);
+        }
+        report(1);
+        return out;
+    }
+
     std::size_t refine_reduced(const tridiagonal_system & system, const std::vector<double> & alphas,
                                matrix_f64 x) const {
         double worst = 0;
@@ -183,7 +214,7 @@ private:
             system.solve_groups(alphas, b, rows_.count(), rows_.cols());
             system.from_basis(b);
         };
-        return refine(rows_, form_, alphas, solve, 3, x).steps;
+        return refine(rows_, form_, system.facts().gamma, alphas, solve, 3, x).steps;
     }
 
     std::vector<ridge_solution> reduced_solutions(const tridiagonal_system & system, const std::vector<double> & alphas,

@@ -68,13 +68,19 @@ double squared_norm(basic_matrix_view<real> lower) {
     return sum;
 }
 
+/// u, or 0 without intercept.
+std::vector<double> null_direction(const ridge_rows & rows) {
+    std::vector<double> u(rows.count());
+    for (std::size_t i = 0; i < u.size(); i++) u[i] = std::sqrt(rows.mean_leverage(i));
+    return u;
+}
+
 template <typename real>
 void deflate(const ridge_rows & rows, ridge_gram<real> & gram) {
     if (gram.form == ridge_form::primal || !rows.intercept()) return;
     const std::size_t n = rows.count();
     gram.facts.gamma = gram.facts.trace / double(n);
-    std::vector<double> u(n);
-    for (std::size_t i = 0; i < n; i++) u[i] = std::sqrt(rows.mean_leverage(i));
+    const std::vector<double> u = null_direction(rows);
     for (std::size_t i = 0; i < n; i++) {
         real * row = gram.view().row(i);
         for (std::size_t j = 0; j <= i; j++) row[j] += static_cast<real>(gram.facts.gamma * u[i] * u[j]);
@@ -110,8 +116,8 @@ std::vector<double> right_sides(const ridge_rows & rows, ridge_form form) {
     return out;
 }
 
-void residual_of(const ridge_rows & rows, ridge_form form, const std::vector<double> & alphas, const_matrix_f64 x,
-                 matrix_f64 out) {
+void residual_of(const ridge_rows & rows, ridge_form form, double gamma, const std::vector<double> & alphas,
+                 const_matrix_f64 x, matrix_f64 out) {
     const std::size_t k = rows.targets();
     if (form == ridge_form::primal) {
         rows.normal_residual(x, out);
@@ -119,9 +125,12 @@ void residual_of(const ridge_rows & rows, ridge_form form, const std::vector<dou
         std::vector<double> b(x.rows * rows.cols());
         rows.multiply_transposed(x, {b.data(), x.rows, rows.cols()});
         rows.multiply({b.data(), x.rows, rows.cols()}, out);
+        const std::vector<double> u = null_direction(rows);
         for (std::size_t r = 0; r < x.rows; r++) {
             const double * y = rows.y().row(r % k);
-            for (std::size_t i = 0; i < out.cols; i++) out(r, i) = y[i] - out(r, i);
+            // What rounding put along u would else be taken back by a small part only, alpha / (alpha + gamma).
+            const double along = gamma * builtin::dot(out.cols, u.data(), x.row(r));
+            for (std::size_t i = 0; i < out.cols; i++) out(r, i) = y[i] - out(r, i) - along * u[i];
         }
     }
     for (std::size_t r = 0; r < x.rows; r++) builtin::axpy(out.cols, -alphas[r / k], x.row(r), out.row(r));

@@ -40,10 +40,10 @@ ridge_gram<real> make_gram(const ridge_rows & rows, ridge_form form, const std::
 /// Row t: X^T y or y of target t, [k, order].
 std::vector<double> right_sides(const ridge_rows & rows, ridge_form form);
 
-/// out = right side - (matrix + alpha I) x, computed from the rows rather than from the matrix. x and out
-/// [alphas.size() * k, order], the rows of each alpha together.
-void residual_of(const ridge_rows & rows, ridge_form form, const std::vector<double> & alphas, const_matrix_f64 x,
-                 matrix_f64 out);
+/// out = right side - (matrix + alpha I) x, with the matrix taken from the rows and gamma rather than from its sums. x
+/// and out [alphas.size() * k, order], the rows of each alpha together.
+void residual_of(const ridge_rows & rows, ridge_form form, double gamma, const std::vector<double> & alphas,
+                 const_matrix_f64 x, matrix_f64 out);
 
 /// [x.rows, d]: the coefficients that unknowns x stand for.
 std::vector<double> coefficients_of(const ridge_rows & rows, ridge_form form, const std::vector<double> & x);
