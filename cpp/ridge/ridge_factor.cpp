@@ -123,8 +123,12 @@ refinement refine(const ridge_rows & rows, ridge_form form, double gamma, const 
         if (!(done.last < before / 4)) break;
         for (std::size_t r = 0; r < x.rows; r++) builtin::axpy(x.cols, 1, step.row(r), x.row(r));
         done.steps++;
-        if (done.last <= rounding) break;
+        // What the next one would come to, at the rate of this one.
+        const double rate = done.last / before;
         before = done.last;
+        if (done.last * rate > rounding) continue;
+        done.last *= rate;
+        break;
     }
     return done;
 }

@@ -37,13 +37,13 @@ private:
 /// What a refinement came to.
 struct refinement {
     std::size_t steps = 0;  ///< corrections applied
-    double last = 0;        ///< size of the last one looked at, relative to the solution
+    double last = 0;        ///< size of the last one looked at, or of the next to be expected, relative to the solution
 };
 
 /// Improves x [alphas.size() * k, order] by residuals from the rows in float64: at most `most` corrections, while each
-/// is less than a quarter of the last and more than rounding. `solve(rhs)` applies the approximate inverse in place.
-/// Source: Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., chapter 12; with residuals from the data,
-/// Björck, BIT 7 (1967).
+/// is less than a quarter of the last and the next is expected to be more than rounding. `solve(rhs)` applies the
+/// approximate inverse in place. Source: Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., chapter 12;
+/// with residuals from the data, Björck, BIT 7 (1967).
 refinement refine(const ridge_rows & rows, ridge_form form, double gamma, const std::vector<double> & alphas,
                   const std::function<void(matrix_f64)> & solve, std::size_t most, matrix_f64 x);
 

@@ -7,6 +7,22 @@
 
 namespace llama_steer::ridge {
 
+namespace {
+
+// out = alpha b X^T + beta out, and out += c X: one row goes through gemv, which reads X as it lies, where gemm would
+// first copy it.
+void times_transposed(double alpha, const_matrix_f64 b, const_matrix_f64 x, double beta, matrix_f64 out) {
+    if (b.rows == 1) return gemv(alpha, x, transpose::no, b.data, beta, out.data);
+    gemm(alpha, b, transpose::no, x, transpose::yes, beta, out);
+}
+
+void add_times(const_matrix_f64 c, const_matrix_f64 x, matrix_f64 out) {
+    if (c.rows == 1) return gemv(1, x, transpose::yes, c.data, 1, out.data);
+    gemm(1, c, transpose::no, x, transpose::no, 1, out);
+}
+
+}  // namespace
+
 ridge_rows::ridge_rows(const ridge_problem & problem, const abort_check & aborted)
     : problem_(problem), aborted_(aborted) {
     find_active();
@@ -73,15 +89,13 @@ void ridge_rows::write_columns(std::size_t from, matrix_f64 out) const {
 
 void ridge_rows::multiply(const_matrix_f64 b, matrix_f64 out) const {
     each_chunk([&](std::size_t first, const_matrix_f64 x) {
-        gemm(1, b, transpose::no, x, transpose::yes, 0, out.block(0, first, b.rows, x.rows));
+        times_transposed(1, b, x, 0, out.block(0, first, b.rows, x.rows));
     });
 }
 
 void ridge_rows::multiply_transposed(const_matrix_f64 c, matrix_f64 out) const {
     for (std::size_t t = 0; t < out.rows; t++) std::fill_n(out.row(t), out.cols, 0.0);
-    each_chunk([&](std::size_t first, const_matrix_f64 x) {
-        gemm(1, c.block(0, first, c.rows, x.rows), transpose::no, x, transpose::no, 1, out);
-    });
+    each_chunk([&](std::size_t first, const_matrix_f64 x) { add_times(c.block(0, first, c.rows, x.rows), x, out); });
 }
 
 void ridge_rows::normal_residual(const_matrix_f64 b, matrix_f64 out) const {
@@ -92,8 +106,8 @@ void ridge_rows::normal_residual(const_matrix_f64 b, matrix_f64 out) const {
         error.resize(k * x.rows);
         const matrix_f64 e(error.data(), k, x.rows);
         for (std::size_t t = 0; t < k; t++) std::copy_n(y().row(t % targets()) + first, x.rows, e.row(t));
-        gemm(-1, b, transpose::no, x, transpose::yes, 1, e);
-        gemm(1, e, transpose::no, x, transpose::no, 1, out);
+        times_transposed(-1, b, x, 1, e);
+        add_times(e, x, out);
     });
 }
 
