@@ -13,6 +13,8 @@
 #include "model/backend.h"
 #include "model_wrap.h"
 #include "moments_wrap.h"
+#include "ridge_accumulator_wrap.h"
+#include "ridge_calls.h"
 #include "row_measures_calls.h"
 #include "schedule_argument.h"
 
@@ -82,6 +84,7 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     self->directions_class = Napi::Persistent(directions_wrap::define(env));
     self->intervention_class = Napi::Persistent(intervention_wrap::define(env));
     self->moments_class = Napi::Persistent(moments_wrap::define(env));
+    self->ridge_accumulator_class = Napi::Persistent(ridge_accumulator_wrap::define(env));
     self->capture_writer_class = Napi::Persistent(capture_writer_wrap::define(env));
     self->capture_reader_class = Napi::Persistent(capture_reader_wrap::define(env));
 
@@ -99,6 +102,9 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     exports.Set("createMoments", Napi::Function::New(env, moments_wrap::create));
     exports.Set("momentsFromBytes", Napi::Function::New(env, moments_wrap::from_bytes));
     exports.Set("momentsBytes", Napi::Function::New(env, moments_wrap::bytes_needed));
+    exports.Set("solveRidge", Napi::Function::New(env, solve_ridge_call));
+    exports.Set("ridgeBytes", Napi::Function::New(env, ridge_bytes_call));
+    exports.Set("createRidgeAccumulator", Napi::Function::New(env, ridge_accumulator_wrap::create));
     exports.Set("ridgeBackend", Napi::Function::New(env, ridge_backend));
     return exports;
 }

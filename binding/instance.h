@@ -40,6 +40,7 @@ struct instance {
     Napi::FunctionReference directions_class;
     Napi::FunctionReference intervention_class;
     Napi::FunctionReference moments_class;
+    Napi::FunctionReference ridge_accumulator_class;
     Napi::FunctionReference capture_writer_class;
     Napi::FunctionReference capture_reader_class;
     dispatcher events;

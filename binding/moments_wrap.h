@@ -31,6 +31,9 @@ public:
     /// Takes the bytes off the collector's account where it was not disposed.
     void Finalize(Napi::Env env) override;
 
+    /// The accumulator where nothing works on it. Throws DISPOSED, INVALID_ARGUMENT.
+    ridge::moments_accumulator & idle() const;
+
 private:
     Napi::Value shape(const Napi::CallbackInfo & info);
     Napi::Value add(const Napi::CallbackInfo & info);
@@ -46,8 +49,6 @@ private:
 
     /// The accumulator; throws DISPOSED.
     const std::shared_ptr<ridge::moments_accumulator> & get() const;
-    /// The same where nothing works on it; throws INVALID_ARGUMENT.
-    ridge::moments_accumulator & idle() const;
     void release(Napi::Env env);
     /// Queues a job and returns its task; `kept` stays alive until it has settled.
     Napi::Value push(Napi::Env env, const std::vector<Napi::Value> & kept, background_queue::work job);

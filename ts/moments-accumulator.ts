@@ -196,6 +196,15 @@ export class MomentsAccumulator {
         this.dispose();
     }
 
+    /**
+     * The native moments, and which of their layers `layer` is.
+     *
+     * @internal
+     */
+    static nativeOf(moments: MomentsAccumulator, layer: number): [NativeMoments, number] {
+        return [moments.#native, moments.#slot(layer)];
+    }
+
     #slot(layer: number): number {
         checkLayer(layer, "layer");
         return this.layers.indexOf(selectLayers(layer, this.layers)[0] as number);

@@ -13,6 +13,7 @@ import type {
     NativeSchedule,
     NativeSelection,
 } from "./native-steering.js";
+import type { RidgeSolution } from "./ridge/ridge-solution.js";
 import { SteerError } from "./steer-error.js";
 
 export type * from "./native-steering.js";
@@ -250,6 +251,42 @@ export interface NativeMoments {
     dispose(): void;
 }
 
+export interface NativeRidgeOptions {
+    /** 0 absolute, 1 relative, 2 loo, 3 oas, 4 ledoit-wolf. */
+    choice: number;
+    lambdas: Float64Array;
+    /** 0 f64, 1 f32. */
+    precision: number;
+    residuals: boolean;
+    diagnostics: boolean;
+    /** 0: none. */
+    memoryLimit: number;
+}
+
+export interface NativeRidgeRows {
+    features: Float32Array | Uint16Array;
+    rows: number;
+    width: number;
+    stride: number;
+    targets: Float32Array | Float64Array;
+    weights: Float32Array | Float64Array | undefined;
+}
+
+export interface NativeRidgeResult {
+    solutions: RidgeSolution[];
+    /** What users should be told, empty for nothing. */
+    notice: string;
+}
+
+export interface NativeRidgeAccumulator {
+    count(): { count: number; weight: number };
+    add(rows: NativeRidgeRows): NativeTask<NativeRidgeResult>;
+    addMoments(moments: NativeMoments, layer: number, group: number, targets: Float64Array): void;
+    merge(other: NativeRidgeAccumulator): void;
+    solve(options: NativeRidgeOptions & { intercept: boolean }): NativeTask<NativeRidgeResult>;
+    dispose(): void;
+}
+
 interface Native {
     initialize(errorClass: typeof SteerError, directory: string): void;
     shutdown(): void;
@@ -275,6 +312,16 @@ interface Native {
     createMoments(options: NativeMomentsOptions): NativeMoments;
     momentsFromBytes(bytes: Uint8Array): NativeMoments;
     momentsBytes(options: NativeMomentsOptions): number;
+    solveRidge(
+        options: NativeRidgeRows & NativeRidgeOptions & { intercept: boolean },
+        onProgress: ((fraction: number) => void) | undefined,
+    ): NativeTask<NativeRidgeResult>;
+    ridgeBytes(rows: number, width: number, targetCount: number, options: NativeRidgeOptions): number;
+    createRidgeAccumulator(options: {
+        width: number;
+        targetCount: number;
+        memoryLimit: number;
+    }): NativeRidgeAccumulator;
     ridgeBackend(): string;
     /** The strengths of a sequence's tokens, of which the first `promptTokens` are its prompt. */
     scheduleValues(

@@ -13,6 +13,7 @@
 #include "ridge/blas.h"
 #include "ridge/builtin/builtin.h"
 #include "ridge/direction.h"
+#include "ridge/ridge_solver.h"
 
 #include <algorithm>
 #include <cmath>
@@ -73,6 +74,42 @@ struct fit_problem {
     }
 };
 
+// Whole ridge regressions of one target, against the flops of their Gram matrix and one factorization.
+struct solve_problem {
+    std::size_t d, n;
+    std::vector<float> features;
+    std::vector<double> targets;
+
+    solve_problem(std::size_t d_, std::size_t n_) : d(d_), n(n_), targets(random_values(n_, 5)) {
+        const auto values = random_values(n * d, 4);
+        features.assign(values.begin(), values.end());
+    }
+
+    void add_to(std::vector<bench_case> & cases) {
+        ridge_options options;
+        options.diagnostics = false;
+        add(cases, "1 lambda", options);
+        options.precision = ridge_precision::f32;
+        add(cases, "1 lambda, float32", options);
+        options.precision = ridge_precision::f64;
+        options.lambdas.clear();
+        for (int i = 0; i < 32; i++) options.lambdas.push_back(std::pow(10.0, -2 + i / 8.0));
+        add(cases, "32 lambdas", options);
+    }
+
+private:
+    void add(std::vector<bench_case> & cases, const std::string & what, const ridge_options & options) {
+        const double least = double(std::min(n, d)), most = double(std::max(n, d));
+        cases.push_back({"solve_ridge " + what + " d=" + std::to_string(d) + " n=" + std::to_string(n),
+                         most * least * (least + 1) + least * least * least / 3, nullptr, [this, options] {
+                             ridge_problem problem;
+                             problem.features = {features.data(), llama_steer::element_type::f32, n, d, d, 0};
+                             problem.targets = targets.data();
+                             (void)solve_ridge(problem, options);
+                         }});
+    }
+};
+
 int bench(std::size_t thread_count, std::size_t rounds) {
     set_threads(thread_count);
     const bool found = backend().rfind("builtin", 0) != 0;
@@ -93,6 +130,8 @@ int bench(std::size_t thread_count, std::size_t rounds) {
     large.add_to(cases, false, thread_count);
     cases.push_back(fit_small.fit());
     cases.push_back(fit_large.fit());
+    solve_problem few(2560, 300), square(896, 2000), tall(896, 8000);
+    for (auto * each : {&few, &square, &tall}) each->add_to(cases);
     const std::size_t first_builtin = cases.size();
     if (found) {
         cases.push_back({"gemm (builtin) 1024", gemm_flops, nullptr,

@@ -14,8 +14,8 @@ function(llama_steer_blas_links out own_symbol)
     set(CMAKE_REQUIRED_QUIET ON)
     string(MAKE_C_IDENTIFIER "LLAMA_STEER_LINKS_${own_symbol}_${ARGN}" check)
     check_cxx_source_compiles("
-        extern \"C\" { void dsyrk_(); void dgemm_(); void dpotrf_(); void dpotrs_(); void ${own_symbol}(); }
-        int main(int argc, char **) { if (argc > 9) { dsyrk_(); dgemm_(); dpotrf_(); dpotrs_(); ${own_symbol}(); } }" ${check})
+        extern \"C\" { void dsyrk_(); void dpotrf_(); void dormtr_(); void spotrf_(); void ${own_symbol}(); }
+        int main(int argc, char **) { if (argc > 9) { dsyrk_(); dpotrf_(); dormtr_(); spotrf_(); ${own_symbol}(); } }" ${check})
     set(${out} "${${check}}" PARENT_SCOPE)
 endfunction()
 

@@ -3,8 +3,10 @@
 #include "base/error.h"
 #include "builtin/builtin.h"
 
+#include <algorithm>
 #include <climits>
 #include <string>
+#include <vector>
 
 #if defined(LLAMA_STEER_BLAS_OPENBLAS) || defined(LLAMA_STEER_BLAS_MKL) || defined(LLAMA_STEER_BLAS_ACCELERATE)
 #define LS_FORTRAN 1
@@ -119,6 +121,60 @@ void potrs(const_matrix_f64 l, matrix_f64 b) {
     if (info < 0) throw error(error_code::INTERNAL, "dpotrs refused its argument " + std::to_string(-info));
 #else
     builtin::potrs(l, b, threads());
+#endif
+}
+
+void trsm(const_matrix_f64 l, matrix_f64 b) {
+    check(l, "trsm: L");
+    check(b, "trsm: B");
+    same(l.rows, l.cols, "trsm: rows and columns of L");
+    same(b.cols, l.rows, "trsm: columns of B and order of L");
+    if (b.rows == 0 || b.cols == 0) return;
+#if LS_FORTRAN
+    const int n = size(l.rows), count = size(b.rows), lda = stride(l), ldb = stride(b);
+    const double one = 1;
+    dtrsm_("L", "U", "T", "N", &n, &count, &one, l.data, &lda, b.data, &ldb, 1, 1, 1, 1);
+#else
+    builtin::trsm(l, b, threads());
+#endif
+}
+
+void tridiagonalize(matrix_f64 a, double * diagonal, double * beside, double * scales) {
+    check(a, "tridiagonalize: A");
+    same(a.rows, a.cols, "tridiagonalize: rows and columns of A");
+    if (a.rows == 0) return;
+#if LS_FORTRAN
+    const int n = size(a.rows), lda = stride(a), ask = -1;
+    int info = 0;
+    double best = 0;
+    dsytrd_("U", &n, a.data, &lda, diagonal, beside, scales, &best, &ask, &info, 1);
+    std::vector<double> work(std::max<std::size_t>(1, static_cast<std::size_t>(best)));
+    const int room = size(work.size());
+    dsytrd_("U", &n, a.data, &lda, diagonal, beside, scales, work.data(), &room, &info, 1);
+    if (info != 0) throw error(error_code::INTERNAL, "dsytrd refused its argument " + std::to_string(-info));
+#else
+    builtin::tridiagonalize(a, diagonal, beside, scales);
+#endif
+}
+
+void tridiagonal_rotate(const_matrix_f64 a, const double * scales, transpose op, matrix_f64 b) {
+    check(a, "tridiagonal_rotate: A");
+    check(b, "tridiagonal_rotate: B");
+    same(a.rows, a.cols, "tridiagonal_rotate: rows and columns of A");
+    same(b.cols, a.rows, "tridiagonal_rotate: columns of B and order of A");
+    if (b.rows == 0 || b.cols == 0) return;
+#if LS_FORTRAN
+    const int n = size(b.cols), count = size(b.rows), lda = stride(a), ldb = stride(b), ask = -1;
+    int info = 0;
+    double best = 0;
+    const char * side = op == transpose::yes ? "T" : "N";
+    dormtr_("L", "U", side, &n, &count, a.data, &lda, scales, b.data, &ldb, &best, &ask, &info, 1, 1, 1);
+    std::vector<double> work(std::max<std::size_t>(1, static_cast<std::size_t>(best)));
+    const int room = size(work.size());
+    dormtr_("L", "U", side, &n, &count, a.data, &lda, scales, b.data, &ldb, work.data(), &room, &info, 1, 1, 1);
+    if (info != 0) throw error(error_code::INTERNAL, "dormtr refused its argument " + std::to_string(-info));
+#else
+    builtin::tridiagonal_rotate(a, scales, op, b, threads());
 #endif
 }
 

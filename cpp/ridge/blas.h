@@ -34,6 +34,16 @@ std::size_t potrf(matrix_f64 a);
 /// Solves L L^T x = b for every row b of `b` [k, n] in place, where `l` [n, n] is a factor by potrf.
 void potrs(const_matrix_f64 l, matrix_f64 b);
 
+/// B := B L^-T: each row b of `b` [k, n] becomes the solution of L x = b in place.
+void trsm(const_matrix_f64 l, matrix_f64 b);
+
+/// Reduces a symmetric A = Q T Q^T of which the lower triangle is given to the tridiagonal T, with `diagonal` [n] and
+/// `beside` [n - 1] (room for n). The triangle and `scales` [n] then hold Q, for tridiagonal_rotate alone.
+void tridiagonalize(matrix_f64 a, double * diagonal, double * beside, double * scales);
+
+/// Each row b of `b` [k, n] becomes Q^T b (`yes`) or Q b (`no`), Q being what tridiagonalize left in `a` and `scales`.
+void tridiagonal_rotate(const_matrix_f64 a, const double * scales, transpose op, matrix_f64 b);
+
 /// "openblas 0.3.21", "mkl 2024.2.0", "accelerate" or "builtin".
 std::string backend();
 

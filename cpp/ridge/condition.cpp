@@ -34,10 +34,13 @@ double symmetric_norm1(const_matrix_f64 lower) {
 }
 
 double condition_estimate(const_matrix_f64 l, double norm1) {
+    return condition_estimate(l.rows, norm1, [&](double * x) { potrs(l, {x, 1, l.rows}); });
+}
+
+double condition_estimate(std::size_t n, double norm1, const std::function<void(double *)> & solve_in_place) {
     constexpr int most_steps = 5;
-    const std::size_t n = l.rows;
     if (n == 0) return 0;
-    const auto solve = [&](std::vector<double> & x) { potrs(l, {x.data(), 1, n}); };
+    const auto solve = [&](std::vector<double> & x) { solve_in_place(x.data()); };
 
     std::vector<double> x(n, 1.0 / double(n));
     double estimate = 0;

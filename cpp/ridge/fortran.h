@@ -17,6 +17,22 @@ void dgemv_(const char * op, const int * m, const int * n, const double * alpha,
 void dpotrf_(const char * uplo, const int * n, double * a, const int * lda, int * info, std::size_t);
 void dpotrs_(const char * uplo, const int * n, const int * nrhs, const double * a, const int * lda, double * b,
              const int * ldb, int * info, std::size_t);
+void dtrsm_(const char * side, const char * uplo, const char * op, const char * diag, const int * m, const int * n,
+            const double * alpha, const double * a, const int * lda, double * b, const int * ldb, std::size_t,
+            std::size_t, std::size_t, std::size_t);
+void strsm_(const char * side, const char * uplo, const char * op, const char * diag, const int * m, const int * n,
+            const float * alpha, const float * a, const int * lda, float * b, const int * ldb, std::size_t, std::size_t,
+            std::size_t, std::size_t);
+void dsytrd_(const char * uplo, const int * n, double * a, const int * lda, double * d, double * e, double * tau,
+             double * work, const int * lwork, int * info, std::size_t);
+void dormtr_(const char * side, const char * uplo, const char * op, const int * m, const int * n, const double * a,
+             const int * lda, const double * tau, double * c, const int * ldc, double * work, const int * lwork,
+             int * info, std::size_t, std::size_t, std::size_t);
+void ssyrk_(const char * uplo, const char * op, const int * n, const int * k, const float * alpha, const float * a,
+            const int * lda, const float * beta, float * c, const int * ldc, std::size_t, std::size_t);
+void spotrf_(const char * uplo, const int * n, float * a, const int * lda, int * info, std::size_t);
+void spotrs_(const char * uplo, const int * n, const int * nrhs, const float * a, const int * lda, float * b,
+             const int * ldb, int * info, std::size_t);
 
 #if defined(LLAMA_STEER_BLAS_OPENBLAS)
 char * openblas_get_config(void);

@@ -22,6 +22,10 @@ void trsm(const_matrix_f64 l, matrix_f64 b, std::size_t threads, const kernel & 
 
 void potrs(const_matrix_f64 l, matrix_f64 b, std::size_t threads);
 
+/// Householder reflections from the last row up; `a` then holds one reflector in each row left of the diagonal.
+void tridiagonalize(matrix_f64 a, double * diagonal, double * beside, double * scales);
+void tridiagonal_rotate(const_matrix_f64 a, const double * scales, transpose op, matrix_f64 b, std::size_t threads);
+
 /// Sum of a[i] b[i].
 double dot(std::size_t n, const double * a, const double * b);
 

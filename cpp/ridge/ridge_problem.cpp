@@ -1,0 +1,137 @@
+#include "ridge_problem.h"
+
+#include "base/error.h"
+#include "finite.h"
+#include "single.h"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+namespace llama_steer::ridge {
+
+namespace {
+
+[[noreturn]] void refuse(error_code code, const std::string & message) { throw error(code, message); }
+
+// A list as long as this is cheaper from one tridiagonal reduction than by a factorization each.
+constexpr std::size_t shortest_reduced_list = 10;
+
+void check_weights(const ridge_problem & problem, bool is_part) {
+    if (!problem.weights) return;
+    check_finite(problem.weights, problem.features.rows, "weights");
+    for (std::size_t i = 0; i < problem.features.rows; i++) {
+        if (problem.weights[i] >= 0) continue;
+        refuse(error_code::INVALID_ARGUMENT,
+               "weights[" + std::to_string(i) + "] is negative: give 0 to leave a row out");
+    }
+    if (!is_part && active_rows(problem) == 0) {
+        refuse(error_code::EMPTY_CLASS, "all weights are 0: give at least one row a positive weight");
+    }
+}
+
+void check_targets(const ridge_problem & problem) {
+    for (std::size_t i = 0; i < problem.features.rows; i++) {
+        for (std::size_t t = 0; t < problem.target_count; t++) {
+            const double value = problem.targets[i * problem.target_count + t];
+            if (std::isfinite(value)) continue;
+            refuse(error_code::NOT_FINITE, "targets[row " + std::to_string(i) + ", column " + std::to_string(t) +
+                                               "] is " + (std::isnan(value) ? "NaN" : "infinite"));
+        }
+    }
+}
+
+}  // namespace
+
+void check_problem(const ridge_problem & problem, bool is_part) {
+    const row_block & x = problem.features;
+    if (x.rows == 0) refuse(error_code::INVALID_ARGUMENT, "features has no rows");
+    if (x.cols == 0) refuse(error_code::INVALID_ARGUMENT, "features has no columns");
+    if (problem.target_count == 0) refuse(error_code::INVALID_ARGUMENT, "there are no targets");
+    check_block(x);
+    if (!problem.targets) refuse(error_code::INVALID_ARGUMENT, "targets has no data");
+    check_weights(problem, is_part);
+    check_targets(problem);
+    for (std::size_t i = 0; i < x.rows; i++) {
+        visit_row(x, i, [&](const auto * from) { check_finite_row(from, x.cols, x.number + i, "features"); });
+    }
+}
+
+void check_options(const ridge_options & options) {
+    const bool listed = options.choice == lambda_choice::absolute || options.choice == lambda_choice::relative;
+    if (!listed) return;
+    if (options.lambdas.empty()) refuse(error_code::INVALID_ARGUMENT, "lambda is an empty list: give one or more");
+    for (const double lambda : options.lambdas) {
+        if (lambda >= 0 && std::isfinite(lambda)) continue;
+        std::ostringstream text;
+        text << "lambda is " << lambda << ": it must be finite and >= 0";
+        refuse(error_code::INVALID_ARGUMENT, text.str());
+    }
+}
+
+std::size_t active_rows(const ridge_problem & problem) {
+    if (!problem.weights) return problem.features.rows;
+    const double * end = problem.weights + problem.features.rows;
+    return static_cast<std::size_t>(std::count_if(problem.weights, end, [](double w) { return w > 0; }));
+}
+
+ridge_form form_of(std::size_t active, std::size_t cols, const ridge_options & options) {
+    if (options.form != ridge_form::smaller) return options.form;
+    return cols <= active ? ridge_form::primal : ridge_form::dual;
+}
+
+bool reduces_once(const ridge_options & options) {
+    if (options.choice == lambda_choice::leave_one_out) return true;
+    const bool listed = options.choice == lambda_choice::absolute || options.choice == lambda_choice::relative;
+    return listed && options.lambdas.size() >= shortest_reduced_list && options.precision == ridge_precision::f64;
+}
+
+bool tries_krylov(const ridge_options & options, std::size_t targets) {
+    // A space costs as much as 3 to 4 factorizations, a tridiagonal reduction 8 to 15.
+    constexpr std::size_t most_targets = 3;
+    return reduces_once(options) && options.choice != lambda_choice::leave_one_out && !options.diagnostics &&
+           targets <= most_targets;
+}
+
+std::size_t ridge_bytes(std::size_t active, std::size_t cols, std::size_t targets, const ridge_options & options) {
+    const double n = double(active), d = double(cols), k = double(targets);
+    const bool primal = form_of(active, cols, options) == ridge_form::primal;
+    const bool single = options.precision == ridge_precision::f32 && single::available(),
+               reduced = reduces_once(options);
+    const double order = primal ? d : n, path = reduced ? 1 : double(options.lambdas.size());
+    // A list of few is factored one by one from a kept Gram matrix.
+    const double matrices = path > 1 ? 2 : tries_krylov(options, targets) ? (order > 1024 ? 1.25 : 2) : 1;
+    const double solutions = 4 * k * (n + d) * (reduced ? 1 + double(options.lambdas.size()) : 1);
+    const double rows = primal ? std::clamp(double(std::size_t(8) << 20) / (8 * d), 256.0, 4096.0) * d : 256 * (n + d);
+    const double bytes =
+        order * order * matrices * (single ? 4 : 8) + 8 * (solutions + 3 * std::max(rows, 1e6) + 6 * n);
+    if (bytes > 4e18) refuse(error_code::OUT_OF_MEMORY, "the fit needs " + bytes_text(bytes));
+    return static_cast<std::size_t>(bytes);
+}
+
+std::string bytes_text(double bytes) {
+    std::ostringstream text;
+    text.precision(3);
+    if (bytes >= 1e9) {
+        text << bytes / 1e9 << " GB";
+    } else {
+        text << bytes / 1e6 << " MB";
+    }
+    return text.str();
+}
+
+void check_memory(std::size_t needed, std::size_t limit) {
+    if (limit == 0 || needed <= limit) return;
+    refuse(error_code::OUT_OF_MEMORY, "the fit needs " + bytes_text(double(needed)) + " (" + std::to_string(needed) +
+                                          " bytes), and memoryLimit allows " + bytes_text(double(limit)) + " (" +
+                                          std::to_string(limit) + " bytes): raise it, or fit fewer columns");
+}
+
+void refuse_singular(std::size_t rows, std::size_t cols, double alpha) {
+    std::ostringstream text;
+    text << "the system of " << rows << " rows in " << cols << " dimensions is singular with alpha = " << alpha
+         << (alpha > 0 ? ": set a larger lambda" : ": set lambda above 0");
+    refuse(error_code::SINGULAR_MATRIX, text.str());
+}
+
+}  // namespace llama_steer::ridge
