@@ -31,8 +31,9 @@ export async function answerInWaves(
 }
 
 /**
- * All but the last token of every prompt goes through one evaluation, and the answers are asked for while it runs: the
- * engine takes up all that is queued before its next step, so that they step together from their first token on.
+ * All but the last token of every prompt goes through one evaluation, which waits until the answers are asked for too: the
+ * engine takes up all that is queued before its next step, so that they step together from their first token on, however
+ * busy the machine is.
  */
 async function answerWave(
     context: Context,
@@ -45,7 +46,9 @@ async function answerWave(
         tokens.length < 2 ? [] : [{ sequence, tokens: tokens.subarray(0, -1), kind: "prompt-part" as const }],
     );
     const signal = settings.signal === undefined ? {} : { signal: settings.signal };
-    const before = entries.length === 0 ? undefined : context.evaluate(entries, signal);
+    // Settles when this function first waits.
+    const after = Promise.resolve();
+    const before = entries.length === 0 ? undefined : context.evaluate(entries, { after, ...signal });
     const answers = pairs.map(async ([item, sequence]) =>
         sequence.generate(item.tokens.subarray(-1), generationOptions(item, settings)).result(),
     );
