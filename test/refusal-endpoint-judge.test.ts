@@ -70,7 +70,7 @@ test("verdicts with their kinds; the request holds prompt, schema and key", asyn
     t.true(userMessage(request).includes("Question 0?") && userMessage(request).includes("No 0."));
 });
 
-test("no more requests at a time than allowed, and not fewer", async (t) => {
+test.serial("no more requests at a time than allowed, and not fewer", async (t) => {
     await using endpoint = await FakeEndpoint.start(
         (request) => (response) => void setTimeout(() => reply(response, honest(request)), 30),
     );
@@ -152,7 +152,7 @@ for (const [name, trouble, reason, message] of troubles) {
     });
 }
 
-test("a slow server is given up on in time, before its reply begins and in the middle of it", async (t) => {
+test.serial("a slow server is given up on in time, before its reply begins and in the middle of it", async (t) => {
     for (const slow of [
         () => {},
         (response: Parameters<Exclude<Behaviour, string | number>>[0]) => {
@@ -241,7 +241,7 @@ test("reasoning and a code fence around a verdict are no harm", async (t) => {
     t.is(retries.length, 0);
 });
 
-test("requests under way are waited for, and their verdicts kept, when one fails", async (t) => {
+test.serial("requests under way are waited for, and their verdicts kept, when one fails", async (t) => {
     await using endpoint = await FakeEndpoint.start((request) =>
         /Question 0/.test(userMessage(request))
             ? 401
@@ -255,7 +255,7 @@ test("requests under way are waited for, and their verdicts kept, when one fails
     run.close();
 });
 
-test("judging can be stopped, also while it waits to ask again", async (t) => {
+test.serial("judging can be stopped, also while it waits to ask again", async (t) => {
     await using endpoint = await FakeEndpoint.start(() => 500);
     const judge = await open(endpoint, { backoffMilliseconds: 60_000 });
     const controller = new AbortController();
