@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import test from "ava";
@@ -80,6 +80,20 @@ test("the example of capture files compiles, runs and reads what it wrote", (t) 
     const { status, stdout, stderr } = spawnSync(process.execPath, [example], { cwd, encoding: "utf8" });
     t.is(status, 0, stderr);
     t.is(stdout, "2 rows of 128, of prompts 0,1\n");
+});
+
+test("the example of refusal scores compiles, runs, and finds its answers when it is run again", (t) => {
+    const example = compileExample("docs/refusal-steering.md", "refusal-scores");
+    const folder = new TemporaryFolder();
+    symlinkSync(inRepository("models"), join(folder.path, "models"));
+    const run = () => spawnSync(process.execPath, [example], { cwd: folder.path, encoding: "utf8" });
+    const { status, stdout, stderr } = run();
+    t.is(status, 0, stderr);
+    t.regex(stdout, /^24 prompts: \d+ refused, \d+ answered\n$/);
+    const answers = readFileSync(join(folder.path, "run/answers.jsonl"), "utf8");
+    t.is(answers.trim().split("\n").length, 5 * 24);
+    t.is(run().stdout, stdout);
+    t.is(readFileSync(join(folder.path, "run/answers.jsonl"), "utf8"), answers);
 });
 
 test("the example of vector files compiles, runs and reads what it wrote", (t) => {

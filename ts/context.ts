@@ -61,6 +61,11 @@ export interface EvaluateOptions {
      * ArrayBuffer cannot be transferred any more once it was lent.
      */
     into?: Float32Array;
+    /**
+     * The evaluation, and whatever is called after it, waits in its place until this has settled, either way. With an answer
+     * started behind it in each sequence, all of them take their first step together.
+     */
+    after?: Promise<unknown>;
     signal?: AbortSignal;
 }
 
@@ -93,6 +98,12 @@ const codesOfBegun: readonly string[] = [
     "SCHEDULE_FAILED",
     "INTERNAL",
 ];
+
+function checkPromise(after: unknown): void {
+    if (after !== undefined && !(after instanceof Promise)) {
+        throw new SteerError("INVALID_ARGUMENT", `after must be a Promise, not ${describe(after)}`);
+    }
+}
 
 /**
  * Memory for sequences of one model, and a native thread that computes them. Operations run in call order; generations
@@ -163,6 +174,7 @@ export class Context {
         this.#check();
         checkObject(options, "options");
         checkSignal(options.signal);
+        checkPromise(options.after);
         const nativeEntries = this.#nativeEntries(entries);
         const wanted = countLogits(nativeEntries);
         const width = this.model.info.vocabularySize;
@@ -170,13 +182,16 @@ export class Context {
         const memories = [...this.#captures.values()].map((capture) => capture.data);
         lease(logits);
         // It replaces captured rows: it waits for those who read them, and what is called after it waits as well.
-        const readers = memories.flatMap(readersOf);
+        const awaited: Promise<unknown>[] = memories.flatMap(readersOf);
+        if (options.after !== undefined) {
+            awaited.push(options.after);
+        }
         let begun = false;
         const evaluating = runTask(() => {
             const into = wanted === 0 ? undefined : logits;
-            const task = this.#native.evaluate(nativeEntries, into, memories, readers.length > 0);
+            const task = this.#native.evaluate(nativeEntries, into, memories, awaited.length > 0);
             begun = true;
-            void Promise.all(readers).then(() => task.start?.());
+            void Promise.allSettled(awaited).then(() => task.start?.());
             return task;
         }, options.signal);
         for (const { sequence } of entries) {

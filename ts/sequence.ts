@@ -63,9 +63,10 @@ export class Sequence {
         options: EvaluateOptions & Omit<EvaluateEntry, "sequence" | "tokens"> = {},
     ): Promise<Evaluation> {
         checkObject(options, "options");
-        const { into, signal, ...entry } = options;
+        const { into, after, signal, ...entry } = options;
         return this.context.evaluate([{ sequence: this, tokens, ...entry }], {
             ...(into === undefined ? {} : { into }),
+            ...(after === undefined ? {} : { after }),
             ...(signal === undefined ? {} : { signal }),
         });
     }

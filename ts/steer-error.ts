@@ -42,6 +42,7 @@ export const steerErrorCodes = [
     "ADDON_MISSING",
     "VECTOR_MISMATCH",
     "VECTOR_NOT_ADDITIVE",
+    "JUDGE_FAILED",
     "INTERNAL",
 ] as const;
 

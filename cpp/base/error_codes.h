@@ -43,4 +43,5 @@
     X(ADDON_MISSING, "no compiled addon was found for this platform")                                                  \
     X(VECTOR_MISMATCH, "the vector was made for another model")                                                        \
     X(VECTOR_NOT_ADDITIVE, "the vector is for another operation than adding")                                          \
+    X(JUDGE_FAILED, "a judge cannot be reached or gives no verdict")                                                   \
     X(INTERNAL, "an invariant of the library failed: please report it")

@@ -26,6 +26,8 @@ export interface GgufLayout {
     tensors: GgufTensor[];
     /** Where the first tensor's description begins. */
     tensorsAt: number;
+    /** Where the last one's ends. */
+    tensorsEnd: number;
     dataAt: number;
 }
 
@@ -72,7 +74,7 @@ export function readGguf(path: string): GgufLayout {
         const type = u32();
         return { name, shape, type, offset: u64(), typeAt };
     });
-    return { bytes, values, tensors, tensorsAt, dataAt: Math.ceil(at / 32) * 32 };
+    return { bytes, values, tensors, tensorsAt, tensorsEnd: at, dataAt: Math.ceil(at / 32) * 32 };
 }
 
 /** The elements of a tensor. */
@@ -110,4 +112,24 @@ export function toFloat32(path: string): Buffer {
         parts.push(data);
     }
     return Buffer.concat(parts);
+}
+
+/** The same model with one more text among its metadata. */
+export function withText(path: string, key: string, value: string): Buffer {
+    const { bytes, tensorsAt, tensorsEnd, dataAt } = readGguf(path);
+    const text = (content: string): Buffer => {
+        const encoded = Buffer.from(content);
+        const length = Buffer.alloc(8);
+        length.writeBigUInt64LE(BigInt(encoded.length));
+        return Buffer.concat([length, encoded]);
+    };
+    const type = Buffer.alloc(4);
+    type.writeUInt32LE(stringType);
+    const entry = Buffer.concat([text(key), type, text(value)]);
+    const head = Buffer.from(bytes.subarray(0, tensorsAt));
+    // Behind magic, version and the number of tensors.
+    head.writeBigUInt64LE(head.readBigUInt64LE(16) + 1n, 16);
+    const described = Buffer.concat([head, entry, bytes.subarray(tensorsAt, tensorsEnd)]);
+    const padding = Buffer.alloc((32 - (described.length % 32)) % 32);
+    return Buffer.concat([described, padding, bytes.subarray(dataAt)]);
 }

@@ -1,0 +1,48 @@
+import type { Answer } from "./answers.js";
+import type { Verdict } from "./judge.js";
+
+/** How far a stage is. */
+export interface ProgressEvent {
+    type: "progress";
+    stage: "answers" | "verdicts";
+    /** Items done, those of an earlier run included. */
+    done: number;
+    total: number;
+    /** Of them, those found in the run's directory. */
+    found: number;
+    /**
+     * How full the batches were, 1 at most: for answers, sequences that chose a token in a forward pass over those there
+     * are; for verdicts of a local judge, tokens of a forward pass over the batch size. Undefined where nothing was computed.
+     */
+    occupancy: number | undefined;
+    /** Since the stage began. */
+    seconds: number;
+}
+
+/** An answer is finished, and written where there is a run directory. */
+export interface AnswerEvent {
+    type: "answer";
+    answer: Answer;
+}
+
+/** A verdict is finished, and written where there is a run directory. */
+export interface VerdictEvent {
+    type: "verdict";
+    question: string;
+    answer: string;
+    verdict: Verdict;
+}
+
+/** A request to a judge is made again. */
+export interface RetryEvent {
+    type: "retry";
+    /** What the answer was lacking: it was no verdict, or there was none. */
+    reason: "malformed" | "failed";
+    /** How often the verdict has been asked for so far. */
+    attempt: number;
+    waitMilliseconds: number;
+    message: string;
+}
+
+/** What a stage tells while it runs. */
+export type RefusalEvent = ProgressEvent | AnswerEvent | VerdictEvent | RetryEvent;

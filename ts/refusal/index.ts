@@ -1,0 +1,36 @@
+export {
+    type Answer,
+    type AnswerPrompt,
+    type AnswerSteering,
+    type SampleOptions,
+    sampleAnswers,
+} from "./answers.js";
+export {
+    checkJudge,
+    type JudgeAgreement,
+    type JudgeCheckOptions,
+    type LabelledAnswer,
+    type VerdictCounts,
+} from "./check-judge.js";
+export { contentKey, fileFingerprint } from "./content-key.js";
+export { type EndpointCounts, EndpointJudge, type EndpointJudgeOptions } from "./endpoint-judge.js";
+export type { AnswerEvent, ProgressEvent, RefusalEvent, RetryEvent, VerdictEvent } from "./events.js";
+export type { Judge, JudgedText, JudgeOptions, Verdict } from "./judge.js";
+export { type JudgeAnswersOptions, judgeAnswers } from "./judge-answers.js";
+export { LocalJudge, type LocalJudgeOptions } from "./local-judge.js";
+export { type Prompt, type PromptSet, promptSets, requirePrompts, type Split, splits } from "./prompt.js";
+export type { PromptColumns } from "./prompt-shapes.js";
+export { type PromptFile, readPrompts } from "./read-prompts.js";
+export { type RefusalKind, refusalKinds } from "./refusal-kinds.js";
+export { RunDirectory } from "./run-directory.js";
+export {
+    classOf,
+    type LabelledSample,
+    type RefusalScore,
+    refusalScores,
+    requireBothClasses,
+    type ScoreClass,
+    type ScoreOptions,
+} from "./scores.js";
+export type { SplitOptions } from "./splits.js";
+export { defaultThoughtMarkers, splitThought, type ThoughtMarkers, type ThoughtSplit } from "./thoughts.js";
