@@ -33,53 +33,56 @@ device_capacity device_capacity::for_plan(const steering_plan & plan) {
 
 void device_sums::add_to(const std::vector<device_place> & places, const built_graph & graph, graph_editor & editor,
                          direction_store & store) {
-    size_t group = 0;  // where the places begin that share directions
     for (size_t begin = 0; begin < places.size();) {
         const device_place & first = places[begin];
-        if (!share_directions(first, places[group])) {
-            group = begin;
-        }
         std::vector<int> layers;
-        for (size_t i = group; i < places.size() && share_directions(places[i], first); ++i) {
-            layers.push_back(places[i].layer);
+        size_t end = begin;
+        for (; end < places.size() && share_directions(places[end], first); ++end) {
+            layers.push_back(places[end].layer);
         }
-        const int64_t layer_bytes = first.n_rows * capacity_.terms * first.width * static_cast<int64_t>(sizeof(float));
-        size_t end = begin + 1;
-        while (end < group + layers.size() && places[end].cut == first.cut &&
-               static_cast<int64_t>(end + 1 - begin) * layer_bytes <= largest_batch_bytes) {
-            ++end;
-        }
-
-        batch made{store.at(site_, first.memory, first.width, capacity_.sets, layers), first.cut, first.n_rows,
-                   static_cast<int64_t>(end - begin), nullptr};
-        made.input =
-            ggml_new_tensor_1d(graph.context, GGML_TYPE_F32, made.n_rows * capacity_.terms * (made.n_layers + 1));
-        ggml_set_input(made.input);
-        ggml_format_name(made.input, "steer_rows_%d_%d", site_, first.layer);
-        batches_.push_back(made);
-        ggml_tensor * terms = terms_of(made, static_cast<int64_t>(begin - group), graph);
-
-        ggml_tensor * const before = editor.first_of_layer(first.layer);
-        std::vector<ggml_tensor *> views;
-        for (size_t i = 0; i < static_cast<size_t>((end - begin) * capacity_.terms); ++i) {
-            const size_t layer = i / static_cast<size_t>(capacity_.terms);
-            const size_t term = i % static_cast<size_t>(capacity_.terms);
-            views.push_back(
-                ggml_view_2d(graph.context, terms, first.width, first.n_rows, terms->nb[1],
-                             layer * terms->nb[2] + term * static_cast<size_t>(first.n_rows) * terms->nb[1]));
-            editor.insert_before(before, views.back());
-        }
-        for (size_t i = begin; i < end; ++i) {
-            ggml_tensor * steered = editor.read_instead_of(places[i].tensor);
-            for (int64_t term = 0; term < capacity_.terms; ++term) {
-                const size_t view = (i - begin) * static_cast<size_t>(capacity_.terms) + static_cast<size_t>(term);
-                steered = ggml_add(graph.context, steered, views[view]);
-                ggml_format_name(steered, "steered-%d", places[i].layer);
-                editor.insert_after(places[i].tensor, steered);
-            }
-            editor.replace(places[i].tensor, steered);
+        const auto directions = store.at(site_, first.memory, first.width, capacity_.sets, layers);
+        for (size_t next = begin; next < end;) {
+            const size_t count = batch_size(places.data() + next, end - next);
+            add_batch({directions, places.data() + next, count, static_cast<int64_t>(next - begin)}, graph, editor);
+            next += count;
         }
         begin = end;
+    }
+}
+
+size_t device_sums::batch_size(const device_place * places, size_t count) const {
+    const int64_t bytes = places->n_rows * capacity_.terms * places->width * static_cast<int64_t>(sizeof(float));
+    const auto most = static_cast<size_t>(std::max(int64_t{1}, largest_batch_bytes / bytes));
+    size_t size = 1;
+    while (size < std::min(count, most) && places[size].cut == places->cut) {
+        ++size;
+    }
+    return size;
+}
+
+void device_sums::add_batch(const batch_places & where, const built_graph & graph, graph_editor & editor) {
+    const device_place & first = *where.places;
+    const auto n_terms = static_cast<size_t>(capacity_.terms);
+    batch made{where.directions, first.cut, first.n_rows, static_cast<int64_t>(where.count), nullptr};
+    made.input = ggml_new_tensor_1d(graph.context, GGML_TYPE_F32, made.n_rows * capacity_.terms * (made.n_layers + 1));
+    ggml_set_input(made.input);
+    ggml_format_name(made.input, "steer_rows_%d_%d", site_, first.layer);
+    batches_.push_back(made);
+
+    ggml_tensor * terms = terms_of(made, where.first_layer, graph);
+    for (size_t i = 0; i < where.count; ++i) {
+        const device_place & place = where.places[i];
+        ggml_tensor * steered = editor.read_instead_of(place.tensor);
+        for (size_t term = 0; term < n_terms; ++term) {
+            const size_t row = term * static_cast<size_t>(first.n_rows);
+            ggml_tensor * view = ggml_view_2d(graph.context, terms, first.width, first.n_rows, terms->nb[1],
+                                              i * terms->nb[2] + row * terms->nb[1]);
+            editor.insert_before(editor.first_of_layer(first.layer), view);
+            steered = ggml_add(graph.context, steered, view);
+            ggml_format_name(steered, "steered-%d", place.layer);
+            editor.insert_after(place.tensor, steered);
+        }
+        editor.replace(place.tensor, steered);
     }
 }
 

@@ -65,6 +65,16 @@ private:
         int64_t n_layers;
         ggml_tensor * input;  ///< strengths [terms][rows], then for every layer slots [terms][rows] as int32
     };
+    /// Where a batch is to be added: `count` places, the first of which is the `first_layer`th of its directions.
+    struct batch_places {
+        std::shared_ptr<device_directions> directions;
+        const device_place * places;
+        size_t count;
+        int64_t first_layer;
+    };
+    /// How many of the places, from the first on, one batch takes.
+    size_t batch_size(const device_place * places, size_t count) const;
+    void add_batch(const batch_places & where, const built_graph & graph, graph_editor & editor);
     /// Terms [width, rows of one term after those of another, layers].
     ggml_tensor * terms_of(const batch & made, int64_t first_layer, const built_graph & graph);
     void upload(const batch & to, const row_programs & programs);
