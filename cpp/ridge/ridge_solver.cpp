@@ -28,10 +28,7 @@ constexpr double refined_from = 1e-11;
 class solve_call {
 public:
     solve_call(const ridge_problem & problem, const ridge_options & options)
-        : problem_(problem),
-          options_(options),
-          rows_(problem, options.aborted),
-          form_(form_of(rows_.count(), rows_.cols(), options)) {}
+        : options_(options), rows_(problem, options.aborted), form_(form_of(rows_.count(), rows_.cols(), options)) {}
 
     std::vector<ridge_solution> run() {
         if (options_.precision == ridge_precision::f32 && single_serves()) {
@@ -315,6 +312,7 @@ private:
             for (std::size_t j = 0; j < d; j++) at_origin -= rows_.mean()[j] * out.coefficients[t * d + j];
             out.intercept.push_back(rows_.intercept() ? at_origin : 0);
         }
+        check_solution(out);
         if (options_.residuals) out.residuals = rows_.residuals(out.coefficients, out.intercept);
         out.alpha = alpha;
         out.relative_lambda = facts.trace > 0 ? alpha / (facts.trace / double(d)) : alpha / 0.0;
@@ -329,7 +327,6 @@ private:
         out.loo_error = quality.loo_error;
     }
 
-    const ridge_problem & problem_;
     const ridge_options & options_;
     const ridge_rows rows_;
     const ridge_form form_;
