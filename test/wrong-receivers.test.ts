@@ -15,6 +15,7 @@ import {
     SteeringVector,
     Tokenizer,
 } from "llama-steer";
+import { RidgeAccumulator } from "llama-steer/ridge";
 import { failureOf } from "./support/expect-code.js";
 import { chatModelPath, inRepository } from "./support/paths.js";
 import { TemporaryFolder } from "./support/temporary-folder.js";
@@ -54,6 +55,7 @@ test("methods of our classes on anything else throw", async (t) => {
         CaptureFile,
         CaptureFileWriter,
         MomentsAccumulator,
+        RidgeAccumulator,
     ]) {
         const objects = [{}, model, context, model.tokenizer].filter(
             (each) => !(each instanceof prototype.constructor),
@@ -87,6 +89,7 @@ test("methods of the native classes on anything else throw, and the classes cann
     interface Native {
         loadModel(path: string, options: object): Task;
         createMoments(options: object): object;
+        createRidgeAccumulator(options: object): object;
         openCaptureWriter(directory: string, options: object): Task;
         openCaptureReader(directory: string, recover: boolean): Task;
     }
@@ -108,12 +111,13 @@ test("methods of the native classes on anything else throw, and the classes cann
         numbers: { strength: 1 },
     });
     const moments = native.createMoments({ layers: Int32Array.of(1), width: 4, groups: 1, secondMoment: 2 });
+    const ridge = native.createRidgeAccumulator({ width: 4, targetCount: 1, memoryLimit: 0 });
     const directory = new TemporaryFolder().path;
     const description = { site: "x", layers: Int32Array.of(1), width: 2, half: false, metadata: [] };
     const flags = { append: false, recover: false, durable: false };
     const writer = await native.openCaptureWriter(directory, { ...description, ...flags }).promise;
     const reader = await native.openCaptureReader(directory, false).promise;
-    const objects = [model, context, directions, intervention, moments, writer, reader];
+    const objects = [model, context, directions, intervention, moments, ridge, writer, reader];
     for (const object of objects) {
         const prototype = Object.getPrototypeOf(object) as object;
         const receivers = [undefined, null, 1, {}, Object.create(object), ...objects.filter((each) => each !== object)];

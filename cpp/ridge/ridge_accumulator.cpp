@@ -234,6 +234,7 @@ ridge_solution ridge_accumulator::solved(const system & of, std::vector<double> 
         const double slope = builtin::dot(d, mean_.data(), &out.coefficients[t * d]);
         out.intercept.push_back(of.intercept ? mean_[d + t] - slope : 0);
     }
+    check_solution(out);
     out.alpha = alpha;
     out.relative_lambda = of.unit() > 0 ? alpha / of.unit() : std::numeric_limits<double>::infinity();
     out.condition = factor.condition();

@@ -21,9 +21,11 @@ void check_weights(const ridge_problem & problem, bool is_part) {
     if (!problem.weights) return;
     check_finite(problem.weights, problem.features.rows, "weights");
     for (std::size_t i = 0; i < problem.features.rows; i++) {
-        if (problem.weights[i] >= 0) continue;
-        refuse(error_code::INVALID_ARGUMENT,
-               "weights[" + std::to_string(i) + "] is negative: give 0 to leave a row out");
+        const double weight = problem.weights[i];
+        if (weight == 0 || (weight >= 1e-100 && weight <= 1e100)) continue;
+        refuse(error_code::INVALID_ARGUMENT, "weights[" + std::to_string(i) + "] is " +
+                                                 (weight < 0 ? "negative" : "out of range") +
+                                                 ": it must be 0, which leaves a row out, or from 1e-100 to 1e100");
     }
     if (!is_part && active_rows(problem) == 0) {
         refuse(error_code::EMPTY_CLASS, "all weights are 0: give at least one row a positive weight");
@@ -125,6 +127,15 @@ void check_memory(std::size_t needed, std::size_t limit) {
     refuse(error_code::OUT_OF_MEMORY, "the fit needs " + bytes_text(double(needed)) + " (" + std::to_string(needed) +
                                           " bytes), and memoryLimit allows " + bytes_text(double(limit)) + " (" +
                                           std::to_string(limit) + " bytes): raise it, or fit fewer columns");
+}
+
+void check_solution(const ridge_solution & solution) {
+    const auto finite = [](double value) { return std::isfinite(value); };
+    const auto all_finite = [&](const std::vector<double> & values) {
+        return std::all_of(values.begin(), values.end(), finite);
+    };
+    if (all_finite(solution.coefficients) && all_finite(solution.intercept)) return;
+    refuse(error_code::NOT_FINITE, "the solution is too large for float64: rescale the targets or the features");
 }
 
 void refuse_singular(std::size_t rows, std::size_t cols, double alpha) {

@@ -22,7 +22,7 @@ struct ridge_problem {
     row_block features;                ///< [n, d], finite
     const double * targets = nullptr;  ///< [n, k] without room between rows, finite
     std::size_t target_count = 1;      ///< k
-    const double * weights = nullptr;  ///< [n], finite, >= 0, not all 0; null: all 1
+    const double * weights = nullptr;  ///< [n], 0 or from 1e-100 to 1e100, not all 0; null: all 1
     bool intercept = true;
 };
 
@@ -68,7 +68,7 @@ struct ridge_solution {
     std::string notice;                                ///< what a user should know of it; mostly empty
 };
 
-/// Throws INVALID_ARGUMENT (n or d or k 0, a bad stride or lambda, a negative weight), NOT_FINITE (which element),
+/// Throws INVALID_ARGUMENT (n or d or k 0, a bad stride or lambda, a weight out of range), NOT_FINITE (which element),
 /// EMPTY_CLASS (all weights 0; not for rows that are a part of what is fitted).
 void check_problem(const ridge_problem & problem, bool is_part = false);
 void check_options(const ridge_options & options);
@@ -96,6 +96,9 @@ std::string bytes_text(double bytes);
 
 /// Throws OUT_OF_MEMORY with both figures where `needed` exceeds `limit` (0: none).
 void check_memory(std::size_t needed, std::size_t limit);
+
+/// Throws NOT_FINITE where coefficients or intercepts are beyond float64.
+void check_solution(const ridge_solution & solution);
 
 /// Throws SINGULAR_MATRIX saying so of `rows` rows in `cols` dimensions.
 [[noreturn]] void refuse_singular(std::size_t rows, std::size_t cols, double alpha);

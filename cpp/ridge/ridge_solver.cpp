@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "krylov_path.h"
+#include "lambda_search.h"
 #include "moments.h"
 #include "ridge_factor.h"
 #include "shrinkage.h"
@@ -28,10 +29,7 @@ constexpr double refined_from = 1e-11;
 class solve_call {
 public:
     solve_call(const ridge_problem & problem, const ridge_options & options)
-        : problem_(problem),
-          options_(options),
-          rows_(problem, options.aborted),
-          form_(form_of(rows_.count(), rows_.cols(), options)) {}
+        : options_(options), rows_(problem, options.aborted), form_(form_of(rows_.count(), rows_.cols(), options)) {}
 
     std::vector<ridge_solution> run() {
         if (options_.precision == ridge_precision::f32 && single_serves()) {
@@ -165,7 +163,7 @@ private:
         system.to_basis(s);
         std::vector<double> alphas;
         if (options_.choice == lambda_choice::leave_one_out) {
-            alphas = {least_error(system, s)};
+            alphas = {least_error_alpha(rows_, system, s)};
         } else {
             double unused = 0;
             alphas = chosen_alphas(system.facts(), unused);
@@ -236,45 +234,6 @@ private:
         return out;
     }
 
-    // The least leave-one-out error: half decades, then the interval about the least of them, three times.
-    double least_error(const tridiagonal_system & system, const_matrix_f64 s) const {
-        if (rows_.count() < 2) {
-            throw error(error_code::INVALID_ARGUMENT, "\"loo\" needs at least two rows of positive weight");
-        }
-        if (!(system.facts().trace > 0)) refuse_singular(rows_.count(), rows_.cols(), 0);
-        const double unit = system.facts().trace / double(rows_.cols());
-        double low = -6, high = 6, best = 0;
-        for (const int points : {25, 11, 11, 11}) {
-            std::vector<double> exponents, alphas;
-            for (int i = 0; i < points; i++) exponents.push_back(low + (high - low) * i / (points - 1));
-            for (const double e : exponents) alphas.push_back(unit * std::pow(10.0, e));
-            const std::vector<fit_quality> found = system.measure(rows_, alphas, s);
-            const std::size_t at = least_of(found);
-            best = exponents[at];
-            low = exponents[at > 0 ? at - 1 : 0];
-            high = exponents[std::min(at + 1, exponents.size() - 1)];
-        }
-        return unit * std::pow(10.0, best);
-    }
-
-    static std::size_t least_of(const std::vector<fit_quality> & found) {
-        const auto total = [](const fit_quality & one) {
-            double sum = 0;
-            for (const double each : one.loo_error) sum += each;
-            return sum;
-        };
-        std::size_t best = found.size();
-        for (std::size_t i = 0; i < found.size(); i++) {
-            if (std::isnan(total(found[i]))) continue;
-            if (best == found.size() || total(found[i]) < total(found[best])) best = i;
-        }
-        if (best == found.size()) {
-            throw error(error_code::INVALID_ARGUMENT,
-                        "\"loo\" cannot choose: some row is predicted by no other, so give lambda as a number");
-        }
-        return best;
-    }
-
     // ---- common ----
 
     double alpha_of(double lambda, const gram_facts & facts) const {
@@ -315,6 +274,7 @@ private:
             for (std::size_t j = 0; j < d; j++) at_origin -= rows_.mean()[j] * out.coefficients[t * d + j];
             out.intercept.push_back(rows_.intercept() ? at_origin : 0);
         }
+        check_solution(out);
         if (options_.residuals) out.residuals = rows_.residuals(out.coefficients, out.intercept);
         out.alpha = alpha;
         out.relative_lambda = facts.trace > 0 ? alpha / (facts.trace / double(d)) : alpha / 0.0;
@@ -329,7 +289,6 @@ private:
         out.loo_error = quality.loo_error;
     }
 
-    const ridge_problem & problem_;
     const ridge_options & options_;
     const ridge_rows rows_;
     const ridge_form form_;

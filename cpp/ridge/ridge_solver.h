@@ -18,8 +18,8 @@ namespace llama_steer::ridge {
 ///
 /// A list of ten or more is solved from one reduction: a Krylov space for up to three targets without diagnostics,
 /// where that converges to 1e-10, else the tridiagonal one, which serves leave_one_out too. That searches lambdas from
-/// 1e-6 to 1e6 relative, in half decades and then to 1 % about the least mean of the targets' errors; it needs two rows
-/// of positive weight.
+/// 1e-6 to 1e6 relative, in half decades and then to 0.1 % about the least mean of the targets' errors; it needs two
+/// rows of positive weight.
 ///
 /// Errors: as check_problem and check_options; OUT_OF_MEMORY (before anything is computed where options.memory_limit is
 /// too small), SINGULAR_MATRIX (the system is singular to within rounding), ABORTED.

@@ -71,8 +71,23 @@ TEST(ridge_solver_refuses_bad_weights) {
     auto s = sample();
     s.weights[5] = -1e-300;
     CHECK(contains(CHECK_THROWS_CODE(solved(s), error_code::INVALID_ARGUMENT), "weights[5]"));
+    for (const double bad : {1e-101, 1e101}) {
+        s.weights[5] = bad;
+        CHECK(contains(CHECK_THROWS_CODE(solved(s), error_code::INVALID_ARGUMENT), "weights[5] is out of range"));
+    }
     std::fill(s.weights.begin(), s.weights.end(), 0.0);
     CHECK(contains(CHECK_THROWS_CODE(solved(s), error_code::EMPTY_CLASS), "all weights are 0"));
+}
+
+TEST(ridge_solver_takes_the_largest_numbers_or_says_so) {
+    auto s = sample();
+    for (auto & value : s.x) value *= 1e37F;
+    for (auto & weight : s.weights) weight *= 1e99;
+    CHECK_NEAR(reference::coefficient_error(s, solved(s).coefficients, reference::ridge(s, solved(s).alpha)), 0, 1e-10);
+    s = sample();
+    for (auto & value : s.y) value *= 1e306;
+    for (auto & value : s.x) value *= 1e-30F;
+    CHECK(contains(CHECK_THROWS_CODE(solved(s), error_code::NOT_FINITE), "rescale"));
 }
 
 TEST(ridge_solver_refuses_bad_lambdas) {
