@@ -1,8 +1,17 @@
+import { readFileSync } from "node:fs";
 import test from "ava";
-import { type Sequence, SteeringVector } from "llama-steer";
-import { type Answer, type RefusalEvent, RunDirectory, type SampleOptions, sampleAnswers } from "llama-steer/refusal";
+import { loadModel, type Sequence, SteeringVector } from "llama-steer";
+import {
+    type Answer,
+    LocalJudge,
+    type RefusalEvent,
+    RunDirectory,
+    type SampleOptions,
+    sampleAnswers,
+} from "llama-steer/refusal";
 import { expectCode } from "./support/expect-code.js";
 import { randomNumbers } from "./support/numbers.js";
+import { chatModelPath } from "./support/paths.js";
 import { everyPrompt } from "./support/refusal-testbed.js";
 import { TemporaryFolder } from "./support/temporary-folder.js";
 import { chatContext, chatModel, exactContext, question } from "./support/testbed.js";
@@ -251,6 +260,15 @@ test("sequences that others hold, and a context that is gone", async (t) => {
     await context.dispose();
     await refused;
     await t.throwsAsync(sampleAnswers(context, prompts, short), { code: "DISPOSED" });
+});
+
+test("a model without a chat template is refused, as one that answers and as a judge", async (t) => {
+    const bytes = readFileSync(chatModelPath, "latin1").replace("tokenizer.chat_template", "tokenizer.chat_tEmplate");
+    const path = folder.write("bare.gguf", Buffer.from(bytes, "latin1"));
+    await using model = await loadModel(path);
+    await using context = await model.createContext({ threads: 1 });
+    await expectCode(t, "CHAT_TEMPLATE_MISSING", () => sampleAnswers(context, asking("Why?"), short));
+    await expectCode(t, "CHAT_TEMPLATE_MISSING", () => LocalJudge.open(path, { threads: 1 }));
 });
 
 test("no prompts, no answers", async (t) => {

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -197,4 +197,34 @@ test("verdicts that are none are refused, and not kept", async (t) => {
     }
     const silent: Judge = { id: "silent", judge: async () => [] };
     await t.throwsAsync(judgeAnswers(silent, texts), { code: "JUDGE_FAILED", message: /fewer verdicts/ });
+});
+
+test("what does not fit on the disk is not half there, and the rest is kept", async (t) => {
+    const path = place();
+    const script = `import { RunDirectory, judgeAnswers } from "llama-steer/refusal";
+        const run = RunDirectory.open(process.argv.at(-1));
+        let kept = 0;
+        const judge = { id: "counting", judge: async (texts, { onVerdicts }) => {
+            for (let index = 0; index < texts.length; index += 2) {
+                onVerdicts([index, index + 1].map((each) => ({ index: each, verdict: { label: 0 } })));
+                kept += 2;
+            }
+        } };
+        const texts = Array.from({ length: 1000 }, (_, i) => ({ question: "Why?", answer: String(i) }));
+        await judgeAnswers(judge, texts, { run }).catch((error) => console.log(error.code, kept));`;
+    const command = "trap '' XFSZ; ulimit -f 8; exec \"$@\"";
+    const args = ["-c", command, "sh", process.execPath, "--input-type=module", "--eval", script, "--", path];
+    const { stdout, stderr } = spawnSync("sh", args, { cwd: repository, encoding: "utf8" });
+    const [code, kept] = stdout.trim().split(" ");
+    t.is(code, "FILE_WRITE_FAILED", stderr);
+    t.true(Number(kept) > 10 && Number(kept) < 1000, kept);
+    t.is(readFileSync(journalOf(path), "utf8").trim().split("\n").length, Number(kept));
+    using run = RunDirectory.open(path);
+    const judge = new CountingJudge();
+    await judgeAnswers(
+        judge,
+        Array.from({ length: 1000 }, (_, i) => ({ question: "Why?", answer: String(i) })),
+        { run },
+    );
+    t.is(judge.asked.length, 1000 - Number(kept));
 });
