@@ -2,7 +2,7 @@
 // are converted chunk by chunk and never lie in memory in float64.
 //
 // float64 solves are refined by residuals from the rows where the condition number asks for it, which brings them to
-// what the data allow rather than what the squared condition of their Gram matrix does. float32 halves the time and
+// what the data allow rather than what the squared condition of their Gram matrix does. float32 halves the
 // memory of Gram matrix and factor, and is refined to the same accuracy; where that does not converge the work is done
 // again in float64, and the notice says so.
 #pragma once

@@ -35,7 +35,7 @@ export interface RidgeFitOptions {
 /** What fits from rows can be asked for beside. */
 export interface RidgeRowFitOptions extends RidgeFitOptions {
     /**
-     * Of the factorization: `"f64"` (default), or `"f32"`, half the time and memory, refined to the accuracy of float64.
+     * Of the factorization: `"f64"` (default), or `"f32"`, half the memory and often less time, refined to the accuracy of float64.
      * Where that does not converge the fit is made in float64, and a process warning says so.
      */
     precision?: (typeof precisions)[number];
