@@ -17,7 +17,11 @@ using random_steering::dice;
 namespace {
 
 constexpr int32_t n_sequences = 64;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int n_steps = 60;  // sanitizers look at memory, and are many times slower
+#else
 constexpr int n_steps = 500;
+#endif
 constexpr int32_t context_size = 96;
 
 const std::shared_ptr<const model> & tiny() {
@@ -215,7 +219,7 @@ double distance(const std::vector<float> & a, const std::vector<float> & b) {
 
 }  // namespace
 
-TEST(isolation_of_64_sequences_over_500_steps) {
+TEST(isolation_of_64_sequences_over_many_steps) {
     const std::vector<history> together = run_together();
     double worst = 0;
     size_t n_evaluations = 0;
@@ -227,7 +231,7 @@ TEST(isolation_of_64_sequences_over_500_steps) {
             check::fail(__FILE__, __LINE__, "sequence " + std::to_string(i) + " is off by " + std::to_string(apart));
         }
     }
-    CHECK(n_evaluations > 10000);
+    CHECK(n_evaluations > 20 * n_steps);
     // Steering does a great deal here, so that another's would show.
     CHECK(distance(together[0].logits, run_unsteered(together[0].events)) > 0.1);
     std::printf("    isolation: %zu evaluations, largest difference %.2g\n", n_evaluations, worst);
