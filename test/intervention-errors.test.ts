@@ -10,6 +10,8 @@ const a = at(3, 1);
 const b = at(3, 2);
 const zero = new SteeringVector([3], new Float32Array(width));
 const when: Comparison = { vector: a, layer: 3, threshold: 0 };
+const itself: { not?: unknown } = {};
+itself.not = itself;
 
 test("what contradicts itself or does not fit is refused, and nothing of it acts", async (t) => {
     const context = await chatContext();
@@ -49,6 +51,7 @@ test("what contradicts itself or does not fit is refused, and nothing of it acts
         ["INVALID_ARGUMENT", () => sequence.steer(a, { when: { all: [when], any: [when] } as never })],
         ["INVALID_ARGUMENT", () => sequence.steer(a, { when: { not: when, vector: a } as never })],
         ["INVALID_ARGUMENT", () => sequence.steer(a, { when: { ...when, decide: "later" as never } }), /"last-prompt"/],
+        ["INVALID_ARGUMENT", () => sequence.steer(a, { when: itself as never }), /32 deep/],
         ["INVALID_ARGUMENT", () => sequence.steer(a, { when: { any: Array.from({ length: 40 }, () => when) } }), /32/],
     ];
     for (const [code, call, message] of refused) {

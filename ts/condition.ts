@@ -37,12 +37,19 @@ export interface Comparison {
  */
 export type Condition = Comparison | { all: readonly Condition[] } | { any: readonly Condition[] } | { not: Condition };
 
+/** Conditions within conditions; also what one that holds itself comes to. */
+const deepest = 32;
+
 /** @internal @throws SteerError INVALID_ARGUMENT, NOT_FINITE, LAYER_OUT_OF_RANGE, ZERO_VECTOR */
 export function compileCondition(
     condition: Condition,
     directionsOf: (vector: SteeringVector) => NativeDirections,
+    depth = 0,
 ): NativeCondition {
     checkObject(condition, "when");
+    if (depth > deepest) {
+        throw new SteerError("INVALID_ARGUMENT", `when is nested more than ${deepest} deep`);
+    }
     const combined = (["all", "any", "not"] as const).filter((rule) => rule in condition);
     if (combined.length > 1 || (combined.length === 1 && "vector" in condition)) {
         throw new SteerError("INVALID_ARGUMENT", "when must be one comparison, or one of { all }, { any } and { not }");
@@ -59,7 +66,7 @@ export function compileCondition(
             `${rule} must be a list of at least one condition, not ${describe(given)}`,
         );
     }
-    return { rule: rules[rule], parts: parts.map((part) => compileCondition(part, directionsOf)) };
+    return { rule: rules[rule], parts: parts.map((part) => compileCondition(part, directionsOf, depth + 1)) };
 }
 
 function compileComparison(

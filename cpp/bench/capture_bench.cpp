@@ -140,7 +140,7 @@ report run(const bench_options & options) {
             all.notes.push_back(tested.name + ": layer inputs are not offered by this architecture");
         }
         for (const workload & work : capture_workloads()) {
-            if (work.name.find(options.only) == std::string::npos) {
+            if (!options.wants(work.name)) {
                 continue;
             }
             rounds measured(contest_of(tested.source, work, options, layer_inputs), work, options);

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "bench/step_clock.h"
 
+#include <cctype>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -20,7 +21,13 @@ struct bench_options {
     int32_t threads = 1;
     int32_t gpu_layers = 0;
     std::string model;  ///< a GGUF file instead of the two models
-    std::string only;   ///< workloads whose names contain it
+    std::string only;   ///< workloads whose names contain it, and not as the beginning of another number
+
+    bool wants(const std::string & name) const {
+        const size_t at = name.find(only);
+        const size_t end = at + only.size();
+        return only.empty() || (at != std::string::npos && (end >= name.size() || std::isdigit(name[end]) == 0));
+    }
 
     step_clock clock() const { return finest_clock(!wall && threads == 1 && gpu_layers == 0); }
 };

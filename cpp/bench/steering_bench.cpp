@@ -68,7 +68,7 @@ report run(const bench_options & options) {
     for (const bench_model & tested : load_models(options)) {
         tables.compare(tested);
         for (const steering_workload & each : workloads(tested.has_goals)) {
-            if (each.work.name.find(options.only) != std::string::npos) {
+            if (options.wants(each.work.name)) {
                 tables.measure(tested, each);
             }
         }

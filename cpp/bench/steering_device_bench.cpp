@@ -125,7 +125,7 @@ report run(bench_options options, const device_options & where) {
             add_pieces(all, tested, options);
             const size_t first_row = all.rows.size();
             for (const steering_workload & each : workloads()) {
-                if (each.work.name.find(options.only) != std::string::npos) {
+                if (options.wants(each.work.name)) {
                     tables.measure(tested, each);
                 }
             }

@@ -54,7 +54,8 @@ bool knows_measured(context & target, int32_t donor, const steering_list * list,
     return true;
 }
 
-int32_t common_length(const std::vector<uint64_t> & a, const std::vector<uint64_t> & b) {
+template <typename element>
+int32_t common_length(const std::vector<element> & a, const std::vector<element> & b) {
     return static_cast<int32_t>(
         std::mismatch(a.begin(), a.begin() + static_cast<long>(std::min(a.size(), b.size())), b.begin()).first -
         a.begin());
@@ -80,7 +81,10 @@ int32_t share_prefix(context & target, sequence_table & sequences, int32_t seque
     int32_t donor = -1;
     int32_t longest = 0;
     for (int32_t other = 0; other < sequences.count(); ++other) {
-        const int32_t common = common_length(wanted, target.graph().identities().chain(other));
+        // Hashes tell steering apart. Tokens come from strangers, who could make them collide: they are compared
+        // themselves.
+        const int32_t common = std::min(common_length(wanted, target.graph().identities().chain(other)),
+                                        common_length(prompt, target.graph().layout().tokens(other)));
         if (other != sequence && common > longest && target.holds_beginning(other) &&
             knows_measured(target, other, target.graph().steering().list(sequence), common)) {
             donor = other;
