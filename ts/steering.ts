@@ -1,3 +1,4 @@
+import { checkFinite } from "./check.js";
 import { type Condition, compileCondition } from "./condition.js";
 import type { DirectionCache } from "./direction-cache.js";
 import type { NativeIntervention, NativeModel, NativeNumbers } from "./native.js";
@@ -132,11 +133,16 @@ export class Steering {
 
     #compile(numbers: SteerNumbers): { strength: NativeNumbers["strength"]; live?: ScheduleFunction } {
         const { strength = 1 } = numbers;
+        if (typeof strength === "number") {
+            // Servers set one for every sequence and token.
+            checkFinite(strength, "strength");
+            return { strength };
+        }
         const compiled = compileSchedule(strength, "strength", this.#host.tokenizer);
         if ("live" in compiled) {
             return { strength: 0, live: compiled.live };
         }
-        return { strength: typeof strength === "number" ? strength : compiled };
+        return { strength: compiled };
     }
 
     #make(numbers: SteerNumbers): { native: NativeIntervention; live: ScheduleFunction | undefined } {
