@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "bench/agreement.h"
+#include "bench/bench_main.h"
 #include "bench/bench_models.h"
 #include "bench/capture_sides.h"
 #include "bench/options.h"
@@ -163,16 +164,5 @@ report run(const bench_options & options) {
 }  // namespace
 
 int main(int argc, char ** argv) {
-    try {
-        const bench_options options = parse_options(argc, argv, {}, usage);
-        init_backend("");
-        const report all = run(options);
-        options.json ? print_json(all) : print_tables(all);
-        return 0;
-    } catch (const error & failure) {
-        std::fprintf(stderr, "%s: %s\n", error_code_name(failure.code()), failure.what());
-    } catch (const std::exception & failure) {
-        std::fprintf(stderr, "%s\n", failure.what());
-    }
-    return 1;
+    return bench_main([&] { return parse_options(argc, argv, {}, usage); }, run);
 }

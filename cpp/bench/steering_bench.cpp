@@ -17,6 +17,7 @@
 // anything is timed, all ways to add have to give the same logits.
 
 #include "base/error.h"
+#include "bench/bench_main.h"
 #include "bench/bench_models.h"
 #include "bench/options.h"
 #include "bench/progress.h"
@@ -82,22 +83,15 @@ report run(const bench_options & options) {
 }  // namespace
 
 int main(int argc, char ** argv) {
-    try {
+    const auto options = [&] {
         bench_options defaults;
         defaults.seconds = 0;  // each workload has its own
-        const bench_options options = parse_options(argc, argv, defaults, usage);
-        if (options.gpu_layers > 0) {
+        const bench_options read = parse_options(argc, argv, defaults, usage);
+        if (read.gpu_layers > 0) {
             throw error(error_code::INVALID_ARGUMENT,
                         "steering_bench measures the host; steering_device_bench devices");
         }
-        init_backend("");
-        const report all = run(options);
-        options.json ? print_json(all) : print_tables(all);
-        return 0;
-    } catch (const error & failure) {
-        std::fprintf(stderr, "%s: %s\n", error_code_name(failure.code()), failure.what());
-    } catch (const std::exception & failure) {
-        std::fprintf(stderr, "%s\n", failure.what());
-    }
-    return 1;
+        return read;
+    };
+    return bench_main(options, run);
 }

@@ -15,6 +15,7 @@
 // is slower too. device_graph_test holds the conditions of CUDA's fusion against the graphs that a device gets.
 
 #include "base/error.h"
+#include "bench/bench_main.h"
 #include "bench/bench_models.h"
 #include "bench/graph_pieces.h"
 #include "bench/options.h"
@@ -138,21 +139,12 @@ report run(bench_options options, const device_options & where) {
 }  // namespace
 
 int main(int argc, char ** argv) {
-    try {
+    device_options where;
+    const auto options = [&] {
         bench_options defaults;
         defaults.seconds = 0;  // each workload has its own
-        device_options where;
-        const bench_options options =
-            parse_options(argc, argv, defaults, usage,
-                          {{"--device", &where.device}, {"--shape", &where.shapes}, {"--type", &where.types}});
-        init_backend("");
-        const report all = run(options, where);
-        options.json ? print_json(all) : print_tables(all);
-        return 0;
-    } catch (const error & failure) {
-        std::fprintf(stderr, "%s: %s\n", error_code_name(failure.code()), failure.what());
-    } catch (const std::exception & failure) {
-        std::fprintf(stderr, "%s\n", failure.what());
-    }
-    return 1;
+        return parse_options(argc, argv, defaults, usage,
+                             {{"--device", &where.device}, {"--shape", &where.shapes}, {"--type", &where.types}});
+    };
+    return bench_main(options, [&](const bench_options & read) { return run(read, where); });
 }

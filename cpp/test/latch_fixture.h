@@ -29,16 +29,7 @@ inline std::vector<int32_t> tokens_from(int32_t first, int32_t count) {
     return tokens;
 }
 
-/// Options under which nothing rounds by what else is in a batch.
-inline context_options exact_options(int32_t sequences) {
-    context_options result;
-    result.max_sequences = sequences;
-    result.context_size = 256;
-    result.threads = 1;
-    result.float32_memory = true;
-    result.attention = flash_attention::off;
-    return result;
-}
+using testbed::exact_options;
 
 inline evaluate_entry entry_of(int32_t sequence, std::vector<int32_t> tokens, bool generated = false,
                                bool ends_prompt = true) {

@@ -30,15 +30,7 @@ inline std::vector<int32_t> joined(std::vector<int32_t> tokens, const std::vecto
     return tokens;
 }
 
-inline context_options exact_options(int32_t sequences, int32_t size = 256) {
-    context_options result;
-    result.max_sequences = sequences;
-    result.context_size = size;
-    result.threads = 1;
-    result.float32_memory = true;
-    result.attention = flash_attention::off;
-    return result;
-}
+using testbed::exact_options;
 
 inline evaluate_entry entry(int32_t sequence, std::vector<int32_t> tokens, bool generated = false,
                             bool ends_prompt = true) {

@@ -29,16 +29,7 @@ const std::shared_ptr<const model> & tiny() {
     return loaded;
 }
 
-/// Options under which upstream's own arithmetic does not depend on what else is in the batch.
-context_options options(int32_t sequences) {
-    context_options result;
-    result.max_sequences = sequences;
-    result.context_size = context_size;
-    result.threads = 1;
-    result.float32_memory = true;
-    result.attention = flash_attention::off;
-    return result;
-}
+context_options options(int32_t sequences) { return testbed::exact_options(sequences, context_size); }
 
 /// Something that happens to one sequence.
 struct event {

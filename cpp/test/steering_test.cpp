@@ -103,20 +103,12 @@ TEST(no_steering_is_bit_identical_with_a_plain_context) {
     CHECK(std::memcmp(logits.data(), expected.data(), logits.size() * sizeof(float)) == 0);
 }
 
-/// Options under which upstream's own arithmetic does not depend on what else is in the batch (with exact_model).
-context_options exact(int32_t sequences) {
-    context_options result = options(sequences);
-    result.float32_memory = true;
-    result.attention = flash_attention::off;
-    return result;
-}
-
 TEST(eight_sequences_with_eight_strengths_equal_each_alone) {
     constexpr int count = 8;
     const auto set = testbed::directions(11);
     const auto strength = [](int sequence) { return -2.0F + 0.5F * static_cast<float>(sequence); };
 
-    testbed::waiting_engine together(exact(count), testbed::exact_model());
+    testbed::waiting_engine together(testbed::exact_options(count), testbed::exact_model());
     for (int sequence = 0; sequence < count; ++sequence) {
         together.steer(sequence, {{set, strength(sequence), token_scope::all}});
     }
@@ -137,12 +129,12 @@ TEST(eight_sequences_with_eight_strengths_equal_each_alone) {
 
     std::vector<float> unsteered;
     for (int sequence = 0; sequence < count; ++sequence) {
-        testbed::waiting_engine alone(exact(1), testbed::exact_model());
+        testbed::waiting_engine alone(testbed::exact_options(1), testbed::exact_model());
         alone.steer(0, {{set, strength(sequence), token_scope::all}});
         const std::vector<float> expected = run_alone(alone, 0, sequence);
         CHECK_NEAR(largest_difference(mixed[static_cast<size_t>(sequence)], expected), 0, 1e-4);
         if (sequence % 4 == 0) {
-            testbed::waiting_engine plain(exact(1), testbed::exact_model());
+            testbed::waiting_engine plain(testbed::exact_options(1), testbed::exact_model());
             const float effect = largest_difference(run_alone(plain, 0, sequence), expected);
             CHECK(strength(sequence) == 0 ? effect == 0 : effect > 0.1F);
         }
@@ -216,7 +208,7 @@ TEST(a_scope_acts_on_its_tokens_only) {
 TEST(several_terms_add_up_in_order) {
     const auto first = testbed::directions(1);
     const auto second = testbed::directions(2);
-    testbed::waiting_engine both(exact(1), testbed::exact_model());
+    testbed::waiting_engine both(testbed::exact_options(1), testbed::exact_model());
     both.steer(0, {{first, 0.5F, token_scope::all}, {second, -1.0F, token_scope::all}});
     const std::vector<float> twice = run_alone(both, 0, 0);
 
@@ -231,7 +223,7 @@ TEST(several_terms_add_up_in_order) {
         }
     }
     const auto summed = std::make_shared<const direction_set>(sum.data(), info.hidden_size, layers, info.n_layers);
-    testbed::waiting_engine one(exact(1), testbed::exact_model());
+    testbed::waiting_engine one(testbed::exact_options(1), testbed::exact_model());
     one.steer(0, {{summed, 1.0F, token_scope::all}});
     CHECK_NEAR(largest_difference(twice, run_alone(one, 0, 0)), 0, 1e-4);
 }

@@ -95,6 +95,17 @@ inline std::shared_ptr<const direction_set> directions(uint64_t seed, std::vecto
     return std::make_shared<const direction_set>(data.data(), info.hidden_size, layers, info.n_layers);
 }
 
+/// Options under which upstream's own arithmetic does not depend on what else is in a batch (with float32 weights).
+inline context_options exact_options(int32_t sequences, int32_t size = 256) {
+    context_options result;
+    result.max_sequences = sequences;
+    result.context_size = size;
+    result.threads = 1;
+    result.float32_memory = true;
+    result.attention = flash_attention::off;
+    return result;
+}
+
 /// Adds strength * directions to the residual of some tokens.
 struct steering_term {
     std::shared_ptr<const direction_set> directions;
