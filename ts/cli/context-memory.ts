@@ -5,9 +5,9 @@ const cellStep = 256;
 const halfBytes = 2;
 
 /**
- * Bytes of the keys and values that a context keeps in half precision, all sequences together; what llama.cpp allocates for
- * layers that attend over everything, and an upper bound for those with a sliding window. Undefined where the file does not
- * say what its heads are, as for models whose memory is recurrent throughout.
+ * Bytes of the keys and values that a context keeps in half precision, all sequences together: what llama.cpp allocates
+ * where every layer attends over everything, and more than that where some have a sliding window or a recurrent state.
+ * Undefined where the file does not say what its heads are, as for models that are recurrent throughout.
  */
 export function keyValueBytes(model: Model, sequences: number, contextSize: number): number | undefined {
     const { architecture, layers, heads, hiddenSize } = model.info;

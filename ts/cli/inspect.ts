@@ -84,7 +84,7 @@ function lines(found: Inspection): string[] {
             [
                 ["weights", bytes(found.weightBytes)],
                 [
-                    `keys and values: ${context.sequences} sequences of ${context.contextSize} tokens`,
+                    `keys and values, at most: ${context.sequences} sequences of ${context.contextSize} tokens`,
                     context.bytes === null ? "-" : bytes(context.bytes),
                 ],
                 [`a fit's rows: ${fit.prompts} prompts, ${found.layers} layers`, bytes(fit.rowBytes)],
