@@ -135,15 +135,14 @@ export function steerAsSaved(
     checkObject(options, "options");
     const { strength = 1 } = options;
     checkFinite(strength, "strength");
-    const found = presetOf(vector);
-    if (found === undefined) {
+    const saved = savedOf(vector);
+    if (saved === undefined) {
         return [sequence.steer(vector, { strength })];
     }
     const made: Steering[] = [];
     try {
-        const when = conditionOf(vector, found.when ?? []);
-        for (const each of found.interventions) {
-            made.push(sequence.steer(vector, { ...steerOptions(each, strength), ...when }));
+        for (const each of saved.interventions) {
+            made.push(sequence.steer(vector, { ...steerOptions(each, strength), ...saved.when }));
         }
     } catch (error) {
         for (const each of made) {
@@ -152,6 +151,23 @@ export function steerAsSaved(
         throw error;
     }
     return made;
+}
+
+/** Presets read before: sequences that are steered alike share the directions of their conditions. */
+const read = new WeakMap<
+    SteeringVector,
+    { interventions: readonly PresetIntervention[]; when: { when?: Condition } }
+>();
+
+function savedOf(vector: SteeringVector) {
+    checkVector(vector);
+    let saved = read.get(vector);
+    const found = saved === undefined ? presetOf(vector) : undefined;
+    if (found !== undefined) {
+        saved = { interventions: found.interventions, when: conditionOf(vector, found.when ?? []) };
+        read.set(vector, saved);
+    }
+    return saved;
 }
 
 function steerOptions(each: PresetIntervention, factor: number): SteerOptions {
