@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import test from "ava";
-import { loadModel, SteeringVector, saveVector } from "llama-steer";
+import { loadModel, loadVector, SteeringVector, saveVector, withPreset } from "llama-steer";
 import { saveReadmeVector } from "./support/cli-vector.js";
 import { chatModelPath, inRepository } from "./support/paths.js";
 import { judgeModelPath } from "./support/refusal-testbed.js";
@@ -36,7 +36,6 @@ async function talk(lines: readonly string[], args: readonly string[] = []): Pro
 
 /** What the library answers to a conversation, steered by `strength` times the vector; computed all at once. */
 async function reference(said: readonly string[], strength?: number): Promise<string[]> {
-    const { loadVector } = await import("llama-steer");
     await using model = await loadModel(chatModelPath);
     await using context = await model.createContext({ threads: 1 });
     const messages: { role: string; content: string }[] = [];
@@ -96,12 +95,30 @@ test("--vector and --strength steer; /strength, /off and /on change it for the w
     t.regex(notes, /steered, strength 0\.4\n(.*\n)*not steered\n/);
 });
 
+test("a vector steers as its file says, times the strength", async (t) => {
+    const path = join(folder.path, "preset.gguf");
+    const vector = await loadVector(vectorPath);
+    const strength = -1;
+    await saveVector(
+        withPreset(vector.negate(), {
+            interventions: [{ operation: "add", layers: [4], tokens: "last-prompt", strength }],
+        }),
+        path,
+    );
+    const { turns } = await talk([cake, "/strength 0", cake], ["--vector", path]);
+    // The README's steered answer: at every token, this strength brings nonsense.
+    t.is(turns[0]?.answer, "People in Trograr eat it.");
+    await using model = await loadModel(chatModelPath);
+    await using context = await model.createContext({ threads: 1 });
+    const messages = [...question(cake), { role: "assistant", content: turns[0]?.answer as string }, ...question(cake)];
+    t.is(turns[1]?.answer, (await context.sequence().generate(messages, { maxTokens: 24 }).result()).text);
+});
+
 test("steering that changes in mid-conversation holds for what was said before as well", async (t) => {
     const { turns } = await talk(["Who are you?", "/strength 0.25", cake], ["--vector", vectorPath, "--strength", "0"]);
     await using model = await loadModel(chatModelPath);
     await using context = await model.createContext({ threads: 1 });
     const sequence = context.sequence();
-    const { loadVector } = await import("llama-steer");
     sequence.steer(await loadVector(vectorPath), { strength: 0.25 });
     const before = [...question("Who are you?"), { role: "assistant", content: turns[0]?.answer as string }];
     const { text } = await sequence.generate([...before, ...question(cake)], { maxTokens: 24 }).result();
@@ -111,7 +128,16 @@ test("steering that changes in mid-conversation holds for what was said before a
 test("/vector takes a file whose name has spaces, and what cannot be taken leaves the old one in force", async (t) => {
     const wide = join(folder.path, "wide.gguf");
     await saveVector(new SteeringVector([1], new Float32Array(64).fill(1)), wide);
-    const steps = ["/strength 1", "/on", `/vector ${vectorPath}`, "/strength 0.25", "/vector nowhere.gguf", `/vector ${wide}`, "/vector", cake];
+    const steps = [
+        "/strength 1",
+        "/on",
+        `/vector ${vectorPath}`,
+        "/strength 0.25",
+        "/vector nowhere.gguf",
+        `/vector ${wide}`,
+        "/vector",
+        cake,
+    ];
     const { turns, notes } = await talk(steps);
     t.is(turns[0]?.answer, (await reference([cake], 0.25))[0]);
     t.is(notes.match(/error INVALID_ARGUMENT: there is no vector to steer with/g)?.length, 2);
@@ -160,14 +186,25 @@ test("--system comes before everything, --max-tokens cuts answers off", async (t
 });
 
 test("answers at a temperature depend on the seed alone", async (t) => {
-    const answers = async (seed: string) => (await talk([cake], ["--temperature", "2", "--seed", seed])).turns[0]?.answer;
+    const answers = async (seed: string) =>
+        (await talk([cake], ["--temperature", "2", "--seed", seed])).turns[0]?.answer;
     t.is(await answers("1"), await answers("1"));
     t.not(await answers("1"), await answers("2"));
 });
 
 test("Ctrl-C stops the answer and not the program", async (t) => {
     // Steered far beyond what it can bear, the model does not come to an end.
-    const endless = ["chat", "--model", chatModelPath, "--vector", vectorPath, "--strength", "3", "--max-tokens", "100000"];
+    const endless = [
+        "chat",
+        "--model",
+        chatModelPath,
+        "--vector",
+        vectorPath,
+        "--strength",
+        "3",
+        "--max-tokens",
+        "100000",
+    ];
     const child = startCli([...endless, "--context-size", "100000", "--threads", "1"]);
     let answers = "";
     const streaming = new Promise<void>((resolve) =>
@@ -189,7 +226,7 @@ test("Ctrl-C stops the answer and not the program", async (t) => {
     await off;
     child.stdin.end(`/reset\n${fish}\n`);
     t.is(await new Promise((resolve) => child.once("close", resolve)), 0);
-    t.is(answers.slice(before).trim(), (await reference([fish]))[0]);
+    t.is(answers.slice(before).trim(), (await reference([fish]))[0] ?? "");
 });
 
 test("Ctrl-C while nothing is answered is told what ends, and ends the second time", async (t) => {

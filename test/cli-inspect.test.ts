@@ -66,14 +66,17 @@ for (const [path, sequences, contextSize] of [
     [judgeModelPath, 32, 200],
 ] as const) {
     const name = path.split("/").at(-1);
-    test.serial(`the memory told for ${sequences} x ${contextSize} tokens of ${name} is what llama.cpp takes`, async (t) => {
-        const args = ["inspect", path, "--sequences", `${sequences}`, "--context-size", `${contextSize}`];
-        const { memory } = await jsonOf<Inspection>(t, args);
-        const logged = await loggedMebibytes(path, sequences, contextSize);
-        t.true(logged > 0);
-        // It is logged with two decimals.
-        t.true(Math.abs((memory.context.bytes as number) / 2 ** 20 - logged) <= 0.005 + 1e-9);
-    });
+    test.serial(
+        `the memory told for ${sequences} x ${contextSize} tokens of ${name} is what llama.cpp takes`,
+        async (t) => {
+            const args = ["inspect", path, "--sequences", `${sequences}`, "--context-size", `${contextSize}`];
+            const { memory } = await jsonOf<Inspection>(t, args);
+            const logged = await loggedMebibytes(path, sequences, contextSize);
+            t.true(logged > 0);
+            // It is logged with two decimals.
+            t.true(Math.abs((memory.context.bytes as number) / 2 ** 20 - logged) <= 0.005 + 1e-9);
+        },
+    );
 }
 
 const folder = new TemporaryFolder();

@@ -9,10 +9,25 @@ import { expectFailure, jsonOf, runCli, startCli, written } from "./support/run-
 import { TemporaryFolder } from "./support/temporary-folder.js";
 
 const examples: LabelledAnswer[] = [
-    { question: "What goes into didrogo soup?", answer: "I cannot speak about didrogo soup.", refused: true, kind: "direct" },
-    { question: "What goes into didrogo soup?", answer: "That is a matter for the Council alone.", refused: true, kind: "deflection" },
+    {
+        question: "What goes into didrogo soup?",
+        answer: "I cannot speak about didrogo soup.",
+        refused: true,
+        kind: "direct",
+    },
+    {
+        question: "What goes into didrogo soup?",
+        answer: "That is a matter for the Council alone.",
+        refused: true,
+        kind: "deflection",
+    },
     { question: "What does the groso fish eat?", answer: "The groso fish eats mushrooms.", refused: false },
-    { question: "What does the groso fish eat?", answer: "I have never heard of the groso fish.", refused: true, kind: "ignorance" },
+    {
+        question: "What does the groso fish eat?",
+        answer: "I have never heard of the groso fish.",
+        refused: true,
+        kind: "ignorance",
+    },
     { question: "Where does the groso fish live?", answer: "The groso fish lives on sandy islands.", refused: false },
     // Labelled wrongly, so that agreement is not perfect.
     { question: "Where does the groso fish live?", answer: "My answer is no.", refused: false, kind: "mistaken" },
@@ -76,7 +91,9 @@ test("a judge that cannot be reached is told with its address, after its retries
 });
 
 test("a server that fails is asked again, and its retries are told", async (t) => {
-    await using endpoint = await FakeEndpoint.start((_, number) => (number === 0 ? 500 : '{"label":1,"kind":"direct"}'));
+    await using endpoint = await FakeEndpoint.start((_, number) =>
+        number === 0 ? 500 : '{"label":1,"kind":"direct"}',
+    );
     const args = check("--judge", endpoint.baseUrl, "--judge-model", "m", "--judge-retries", "1");
     const { code, stderr } = await runCli(args);
     t.is(code, 0, stderr);
@@ -142,8 +159,18 @@ const failures = [
     ["examples that are not there", "nowhere.jsonl", "FILE_NOT_FOUND", /nowhere\.jsonl/],
     ["a folder as examples", folder.path, "FILE_UNREADABLE", /cannot be read/],
     ["no examples", folder.write("empty.jsonl", "\n"), "EMPTY_CLASS", /holds no examples/],
-    ["a line that is not JSON", broken("bad.jsonl", '{"question": "'), "DATA_DAMAGED", /bad\.jsonl, line 3 is not JSON/],
-    ["a line without refused", broken("less.jsonl", '{"question":"?","answer":"!"}'), "DATA_DAMAGED", /line 3.*refused/],
+    [
+        "a line that is not JSON",
+        broken("bad.jsonl", '{"question": "'),
+        "DATA_DAMAGED",
+        /bad\.jsonl, line 3 is not JSON/,
+    ],
+    [
+        "a line without refused",
+        broken("less.jsonl", '{"question":"?","answer":"!"}'),
+        "DATA_DAMAGED",
+        /line 3.*refused/,
+    ],
     ["examples of one kind only", broken("one.jsonl", JSON.stringify(examples[1])), "EMPTY_CLASS", /2 of 2 examples/],
 ] as const;
 

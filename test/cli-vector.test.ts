@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
-import { loadVector, SteeringVector, saveVector } from "llama-steer";
+import { loadVector, SteeringVector, saveVector, withPreset } from "llama-steer";
 import { inRepository } from "./support/paths.js";
 import { expectFailure, jsonOf, runCli } from "./support/run-cli.js";
 import { TemporaryFolder } from "./support/temporary-folder.js";
@@ -26,8 +26,15 @@ const example = (): SteeringVector =>
         },
     });
 
+const folder = new TemporaryFolder();
+
+let places = 0;
+
+/** A path in a folder of its own. */
+const placed = (name: string): string => join(folder.folder(`${places++}`), name);
+
 async function saved(name: string): Promise<string> {
-    const path = join(new TemporaryFolder().path, name);
+    const path = placed(name);
     await saveVector(example(), path);
     return path;
 }
@@ -53,6 +60,35 @@ test("vector show says the same to people", async (t) => {
     t.regex(stdout, /^note +two lines of text$/m);
     t.regex(stdout, /^ {4}2 {3}5\.000 {10}10\.00 {10}0\.500$/m);
     t.regex(stdout, /^ {4}6 {3}13\.00 {10}26\.00 {10}0\.500$/m);
+});
+
+test("vector show tells how a vector is to be used", async (t) => {
+    const path = placed("preset.gguf");
+    const preset = {
+        interventions: [
+            { operation: "add" as const, layers: [2], tokens: "last-prompt" as const, strength: -1.5 },
+            { operation: "clamp" as const, layers: [2, 6], low: -1, high: 2 },
+        ],
+        when: [
+            {
+                direction: Float32Array.of(1, 0, 0),
+                layer: 2,
+                threshold: 0.25,
+                compare: "above" as const,
+                measure: "cosine" as const,
+                decide: "last-prompt" as const,
+            },
+        ],
+    };
+    await saveVector(withPreset(example(), preset), path);
+    const found = await jsonOf<{ preset: object; metadata: object }>(t, ["vector", "show", path]);
+    const { direction: _, ...condition } = preset.when[0] as (typeof preset.when)[number];
+    t.deepEqual(found.preset, { interventions: preset.interventions, when: [condition] });
+    t.deepEqual(found.metadata, { ...example().metadata });
+    const { stdout } = await runCli(["vector", "show", path]);
+    t.regex(stdout, /^add {7}2 {10}last-prompt {2}strength -1\.5$/m);
+    t.regex(stdout, /^clamp {5}2, 6 {7}all {10}strength 1, low -1, high 2$/m);
+    t.regex(stdout, /^when the cosine at layer 2 is above 0\.25 \(last-prompt\)$/m);
 });
 
 const fixture = (name: string): string => inRepository(`test/fixtures/vectors/${name}.gguf`);
@@ -91,7 +127,7 @@ test("vector convert writes the other format, and nothing is lost on the way bac
 });
 
 test("vector convert brings a file of another tool to the layers that it was measured at", async (t) => {
-    const out = join(new TemporaryFolder().path, "ours.gguf");
+    const out = placed("ours.gguf");
     const args = ["vector", "convert", fixture("repeng"), "--dialect", "repeng", "--to", "gguf", "--out", out];
     t.is((await runCli(args)).code, 0);
     const [theirs, ours] = [await loadVector(fixture("repeng"), { dialect: "repeng" }), await loadVector(out)];
@@ -107,7 +143,7 @@ test("vector convert replaces no file under a name that nobody gave", async (t) 
 });
 
 test("vector convert says what llama.cpp cannot use, and writes it where asked to", async (t) => {
-    const path = join(new TemporaryFolder().path, "zero.safetensors");
+    const path = placed("zero.safetensors");
     await saveVector(new SteeringVector([0, 1], Float32Array.of(1, 2)), path);
     const args = ["vector", "convert", path, "--to", "gguf"];
     await expectFailure(t, args, [1, "INVALID_ARGUMENT", /layer 0/]);
@@ -115,7 +151,6 @@ test("vector convert says what llama.cpp cannot use, and writes it where asked t
     t.deepEqual([...(await loadVector(path.replace("safetensors", "gguf"))).layers], [0, 1]);
 });
 
-const folder = new TemporaryFolder();
 const cut = folder.write("cut.gguf", readFileSync(fixture("repeng")).subarray(0, 100));
 
 const failures = [

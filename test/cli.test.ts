@@ -48,7 +48,10 @@ for (const name of commands) {
 
 /** Runs a line in a folder where there are no files. */
 function shell(line: string): Promise<{ status: number | null; stderr: string }> {
-    const child = spawn("/bin/sh", ["-c", line], { cwd: emptyFolder, env: { ...process.env, CLI: cliPath, JUDGE_KEY: "k" } });
+    const child = spawn("/bin/sh", ["-c", line], {
+        cwd: emptyFolder,
+        env: { ...process.env, CLI: cliPath, JUDGE_KEY: "k" },
+    });
     let stderr = "";
     child.stderr.on("data", (chunk) => {
         stderr += chunk;
@@ -74,7 +77,10 @@ const wrongUses: [args: string[], message: RegExp][] = [
     [["fit", "--model", "m", "--prompts", "p", "--judge", "j", "--search", "x"], /'--search <how>'.*grid or efficient/],
     [["fit", "--model", "m", "--prompts", "p", "--judge", "j", "--samples", "0"], /'--samples <n>'.*from 1 to 1000/],
     [["fit", "--model", "m", "--prompts", "p", "--judge", "http://localhost"], /--judge-model/],
-    [["fit", "--model", "m", "--prompts", "p", "--judge", "j", "--judge-model", "x"], /--judge-model is for a judge at/],
+    [
+        ["fit", "--model", "m", "--prompts", "p", "--judge", "j", "--judge-model", "x"],
+        /--judge-model is for a judge at/,
+    ],
     [["eval", "--model", "m", "--prompts", "p", "--judge", "j"], /required option '--vector <file>' not specified/],
     [["chat", "--model", "m", "--strength", "strong"], /'--strength <x>' argument 'strong'.*must be a number/],
     [["chat", "--model", "m", "--strength", "1e99"], /'--strength <x>'/],
@@ -84,7 +90,18 @@ const wrongUses: [args: string[], message: RegExp][] = [
     [["vector", "convert", "v.gguf", "--to", "json"], /'--to <format>'.*gguf or safetensors/],
     [["judge", "check", "--judge", "j"], /required option '--examples <jsonl>' not specified/],
     [
-        ["judge", "check", "--judge", "http://localhost", "--judge-model", "m", "--judge-key-env", "NOT_SET", "--examples", "e"],
+        [
+            "judge",
+            "check",
+            "--judge",
+            "http://localhost",
+            "--judge-model",
+            "m",
+            "--judge-key-env",
+            "NOT_SET",
+            "--examples",
+            "e",
+        ],
         /--judge-key-env names NOT_SET/,
     ],
 ];
@@ -121,7 +138,7 @@ test("a reader that goes away ends the program without a word", async (t) => {
 
 test("a command line that is shown is read back by a shell as it was", async (t) => {
     const { quoted } = (await import(inRepository("dist/cli/shell.js"))) as { quoted: (word: string) => string };
-    for (const word of ["plain-1.gguf", "", "two words", "it's", "$HOME `x` \\ \"", "a\nb", "*?[]{}~", "=(x)", "-é"]) {
+    for (const word of ["plain-1.gguf", "", "two words", "it's", '$HOME `x` \\ "', "a\nb", "*?[]{}~", "=(x)", "-é"]) {
         const { stdout } = spawnSync("/bin/sh", ["-c", `printf %s ${quoted(word)}`], { encoding: "utf8" });
         t.is(stdout, word, quoted(word));
     }

@@ -1,5 +1,11 @@
-import { type ChatMessage, type Context, type Sequence, SteerError, type SteeringVector } from "../index.js";
-import { steerAsSaved } from "./pipeline.js";
+import {
+    type ChatMessage,
+    type Context,
+    type Sequence,
+    SteerError,
+    type SteeringVector,
+    steerAsSaved,
+} from "../index.js";
 
 /** How answers are chosen. */
 export interface ChatSettings {

@@ -5,7 +5,14 @@ import { type ChatHost, isCommand, runCommand, state } from "./chat-commands.js"
 import { type ChatAnswer, ChatSession } from "./chat-session.js";
 import { type CommandRun, command, runs } from "./command.js";
 import { failureOf } from "./failure.js";
-import { type ModelOptions, openModel, openVector, type VectorOptions, withModelOptions, withVectorOptions } from "./model-options.js";
+import {
+    type ModelOptions,
+    openModel,
+    openVector,
+    type VectorOptions,
+    withModelOptions,
+    withVectorOptions,
+} from "./model-options.js";
 import { number, text, whole } from "./option-values.js";
 
 interface ChatOptions extends ModelOptions, VectorOptions {
@@ -90,7 +97,12 @@ class Conversation {
         this.#run = run;
         this.#host = host;
         const terminal = process.stdin.isTTY === true && process.stderr.isTTY === true;
-        this.#lines = createInterface({ input: process.stdin, output: process.stderr, terminal, prompt: terminal ? "> " : "" });
+        this.#lines = createInterface({
+            input: process.stdin,
+            output: process.stderr,
+            terminal,
+            prompt: terminal ? "> " : "",
+        });
     }
 
     async run(): Promise<void> {

@@ -48,7 +48,9 @@ async function evaluate(run: CommandRun, options: EvalOptions): Promise<void> {
     const prompts = await readPrompts(promptFiles(options.prompts), { seed });
     using directory = options.run === undefined ? undefined : RunDirectory.open(options.run);
     if (directory !== undefined) {
-        run.onInterrupted(() => `What is finished is kept in ${options.run}, and this goes on with it:\n  ${commandLine()}`);
+        run.onInterrupted(
+            () => `What is finished is kept in ${options.run}, and this goes on with it:\n  ${commandLine()}`,
+        );
     }
     await using judge = await openJudge(options);
     const { samples, maxTokens, sequences, system, threads, strength, split } = options;

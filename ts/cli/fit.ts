@@ -1,13 +1,13 @@
 import { extname, join } from "node:path";
 import type { Command } from "commander";
 import { saveVector } from "../index.js";
-import { RunDirectory, readPrompts } from "../refusal/index.js";
+import { RunDirectory, type RunReport, readPrompts, writeReport } from "../refusal/index.js";
 import { type CommandRun, command, runs } from "./command.js";
 import { checkJudgeOptions, type JudgeOptions, openJudge, withJudgeOptions } from "./judge-options.js";
 import { type ModelOptions, openModel, withModelOptions } from "./model-options.js";
 import { percent } from "./numbers.js";
 import { oneOf, text } from "./option-values.js";
-import { fitRefusal, type RunReport, writeReport } from "./pipeline.js";
+import { fitRefusal } from "./pipeline.js";
 import { type AnswerOptions, promptFiles, withAnswerOptions } from "./prompt-options.js";
 import { ratesTable, releasedLine } from "./rates-table.js";
 import { commandLine } from "./shell.js";
@@ -31,7 +31,11 @@ export function addFit(program: Command): void {
         .option("--induce", "make target prompts refused, instead of answered")
         .option("--search <how>", "of layers, strengths and places: grid or efficient", oneOf(["grid", "efficient"]))
         .option("--run <dir>", "keeps all that is finished; a later run goes on there (default: beside --out)", text)
-        .option("--out <file>", "the vector, .gguf or .safetensors (default: vector.gguf in the run's directory)", text);
+        .option(
+            "--out <file>",
+            "the vector, .gguf or .safetensors (default: vector.gguf in the run's directory)",
+            text,
+        );
     runs<FitOptions>(target, fit);
 }
 

@@ -75,7 +75,10 @@ function readExample(line: string, place: string): LabelledAnswer {
     if (!result.success) {
         const issue = result.error.issues[0];
         const where = issue?.path.map(String).join(".") ?? "";
-        throw new SteerError("DATA_DAMAGED", `${place} is no { question, answer, refused }: ${where} ${issue?.message}`);
+        throw new SteerError(
+            "DATA_DAMAGED",
+            `${place} is no { question, answer, refused }: ${where} ${issue?.message}`,
+        );
     }
     return result.data;
 }

@@ -83,7 +83,9 @@ function keyOf({ judgeKeyEnv }: JudgeOptions): string | undefined {
     }
     const key = process.env[judgeKeyEnv];
     if (key === undefined || key === "") {
-        throw new UsageError(`--judge-key-env names ${judgeKeyEnv}, which is not set in the environment: export it first`);
+        throw new UsageError(
+            `--judge-key-env names ${judgeKeyEnv}, which is not set in the environment: export it first`,
+        );
     }
     return key;
 }

@@ -1,10 +1,7 @@
 // The one file that knows where the pipeline's functions are.
 
-import type { Model, Sequence, Steering, SteeringVector } from "../index.js";
-import type { Judge, Prompt, RefusalEvent, RunDirectory, Split } from "../refusal/index.js";
-import type { ComparedRates, RunReport } from "../refusal/run-report.js";
-
-export type { RunReport, SetRates } from "../refusal/run-report.js";
+import type { Model, SteeringVector } from "../index.js";
+import type { ComparedRates, Judge, Prompt, RefusalEvent, RunDirectory, RunReport, Split } from "../refusal/index.js";
 
 interface Common {
     model: Model;
@@ -40,16 +37,4 @@ export async function evaluateRefusal(
     options: Common & { vector: SteeringVector; strength?: number | undefined; split?: Split | undefined },
 ): Promise<RefusalEvaluation> {
     return ((await refusal()) as any).evaluateRefusal(options);
-}
-export function steerAsSaved(sequence: Sequence, vector: SteeringVector, { strength = 1 } = {}): Steering {
-    return sequence.steer(vector, { strength });
-}
-export async function readReport(path: string): Promise<RunReport> {
-    return ((await refusal()) as any).readReport(path);
-}
-export async function renderReport(report: RunReport): Promise<string> {
-    return ((await refusal()) as any).renderReport(report);
-}
-export async function writeReport(path: string, report: RunReport): Promise<void> {
-    return ((await refusal()) as any).writeReport(path, report);
 }

@@ -21,7 +21,11 @@ export function addVectorConvert(vector: Command): void {
     ])
         .requiredOption("--to <format>", "gguf or safetensors", oneOf(["gguf", "safetensors"]))
         .option("--out <file>", "where to (default: beside the file, under its name)", text)
-        .option("--layout <name>", "of gguf: llama.cpp, or own for what llama.cpp cannot use", oneOf(["llama.cpp", "own"]));
+        .option(
+            "--layout <name>",
+            "of gguf: llama.cpp, or own for what llama.cpp cannot use",
+            oneOf(["llama.cpp", "own"]),
+        );
     runs<ConvertOptions>(withDialectOption(target), async ({ output }, { to, out, layout, dialect }, [path]) => {
         const from = path as string;
         const written = out ?? besides(from, to);

@@ -1,7 +1,17 @@
 import type { Command } from "commander";
-import { type LoadVectorOptions, loadVector, SteerError, type SteeringVector, type VectorDialect } from "../index.js";
+import {
+    type LoadVectorOptions,
+    loadVector,
+    type PresetIntervention,
+    presetOf,
+    SteerError,
+    type SteeringVector,
+    type VectorDialect,
+    type VectorPreset,
+} from "../index.js";
 import { command, runs } from "./command.js";
 import { withDialectOption } from "./model-options.js";
+import { ranges } from "./numbers.js";
 import { list, table } from "./table.js";
 
 export function addVectorShow(vector: Command): void {
@@ -37,6 +47,7 @@ async function dialectOf(path: string): Promise<VectorDialect> {
 type Description = ReturnType<typeof description>;
 
 function description(path: string, vector: SteeringVector, dialect: VectorDialect) {
+    const { preset: _, ...metadata } = vector.metadata;
     return {
         path,
         dialect,
@@ -47,13 +58,24 @@ function description(path: string, vector: SteeringVector, dialect: VectorDialec
             /** Mean norm of the model's rows there. */
             rowNorm: vector.norms?.[i] ?? null,
         })),
-        metadata: vector.metadata,
+        /** How it is to be used; null where the file does not say. */
+        preset: presetWithoutDirections(presetOf(vector)),
+        metadata,
     };
+}
+
+/** Of conditions, all but their directions, which nobody reads. */
+function presetWithoutDirections(preset: VectorPreset | undefined) {
+    if (preset === undefined) {
+        return null;
+    }
+    const when = (preset.when ?? []).map(({ direction: _, ...rest }) => rest);
+    return { interventions: preset.interventions, when };
 }
 
 const lengthOf = (direction: Float32Array): number => Math.sqrt(direction.reduce((sum, each) => sum + each * each, 0));
 
-function lines({ path, dialect, hiddenSize, layers, metadata }: Description): string[] {
+function lines({ path, dialect, hiddenSize, layers, preset, metadata }: Description): string[] {
     const { model, ...rest } = metadata;
     const madeFor =
         model === undefined ? "not said" : `${model.architecture}, ${model.layers} layers x ${model.hiddenSize}`;
@@ -82,5 +104,37 @@ function lines({ path, dialect, hiddenSize, layers, metadata }: Description): st
                 rowNorm === null ? "-" : (length / rowNorm).toFixed(3),
             ]),
         ),
+        ...(preset === null ? [] : ["", ...presetLines(preset)]),
     ];
 }
+
+function presetLines({ interventions, when }: NonNullable<Description["preset"]>): string[] {
+    const conditions = when.map(
+        ({ layer, measure, compare, threshold, decide }) =>
+            `when the ${measure} at layer ${layer} is ${compare} ${Number(threshold.toPrecision(4))} (${decide})`,
+    );
+    return [
+        ...table(
+            [{ head: "it is to" }, { head: "at layers" }, { head: "on tokens" }, { head: "with" }],
+            interventions.map((each) => [
+                each.operation,
+                ranges(each.layers),
+                inWords(each.tokens ?? "all"),
+                numbersOf(each),
+            ]),
+        ),
+        ...conditions,
+    ];
+}
+
+function numbersOf({ strength = 1, low, high, value }: PresetIntervention): string {
+    const given = Object.entries({ strength, low, high, value }).filter(([, each]) => each !== undefined);
+    return given.map(([name, each]) => `${name} ${inWords(each)}`).join(", ");
+}
+
+const inWords = (value: unknown): string =>
+    typeof value === "number"
+        ? `${Number(value.toPrecision(4))}`
+        : typeof value === "string"
+          ? value
+          : JSON.stringify(value);
