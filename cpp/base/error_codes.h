@@ -44,4 +44,5 @@
     X(VECTOR_MISMATCH, "the vector was made for another model")                                                        \
     X(VECTOR_NOT_ADDITIVE, "the vector is for another operation than adding")                                          \
     X(JUDGE_FAILED, "a judge cannot be reached or gives no verdict")                                                   \
+    X(CONSTRAINTS_UNMET, "no setting that a search tried keeps the constraints")                                       \
     X(INTERNAL, "an invariant of the library failed: please report it")

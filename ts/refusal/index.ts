@@ -12,12 +12,25 @@ export {
     type LabelledAnswer,
     type VerdictCounts,
 } from "./check-judge.js";
+export type { Constraints } from "./constraints.js";
 export { contentKey, fileFingerprint } from "./content-key.js";
 export { type EndpointCounts, EndpointJudge, type EndpointJudgeOptions } from "./endpoint-judge.js";
-export type { AnswerEvent, ProgressEvent, RefusalEvent, RetryEvent, VerdictEvent } from "./events.js";
+export { evaluateRefusal, type RefusalEvaluation } from "./evaluate-refusal.js";
+export type {
+    AnswerEvent,
+    PhaseEvent,
+    ProgressEvent,
+    ProgressStage,
+    RefusalEvent,
+    RetryEvent,
+    VerdictEvent,
+} from "./events.js";
+export { fitRefusal, type RefusalFit } from "./fit-refusal.js";
 export type { Judge, JudgedText, JudgeOptions, Verdict } from "./judge.js";
 export { type JudgeAnswersOptions, judgeAnswers } from "./judge-answers.js";
+export type { JudgedAnswer } from "./judged-answers.js";
 export { LocalJudge, type LocalJudgeOptions } from "./local-judge.js";
+export type { EvaluateRefusalOptions, FitRefusalOptions } from "./pipeline-options.js";
 export { type Prompt, type PromptSet, promptSets, requirePrompts, type Split, splits } from "./prompt.js";
 export type { PromptColumns } from "./prompt-shapes.js";
 export { type PromptFile, readPrompts } from "./read-prompts.js";
