@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { RunDirectory, readPrompts, type Split, splits } from "../refusal/index.js";
+import { evaluateRefusal, RunDirectory, readPrompts, type Split, splits } from "../refusal/index.js";
 import { type CommandRun, command, runs } from "./command.js";
 import { checkJudgeOptions, type JudgeOptions, openJudge, withJudgeOptions } from "./judge-options.js";
 import {
@@ -10,8 +10,7 @@ import {
     withModelOptions,
     withVectorOptions,
 } from "./model-options.js";
-import { number, oneOf, text } from "./option-values.js";
-import { evaluateRefusal } from "./pipeline.js";
+import { number, oneOf, text, whole } from "./option-values.js";
 import { type AnswerOptions, promptFiles, withAnswerOptions } from "./prompt-options.js";
 import { ratesTable, releasedLine } from "./rates-table.js";
 import { commandLine } from "./shell.js";
@@ -19,6 +18,7 @@ import { commandLine } from "./shell.js";
 interface EvalOptions extends ModelOptions, JudgeOptions, AnswerOptions, VectorOptions {
     vector: string;
     strength?: number;
+    seed?: number;
     split?: Split;
     run?: string;
 }
@@ -33,6 +33,7 @@ export function addEval(program: Command): void {
         .requiredOption("--vector <file>", "what to steer with", text)
         .option("--strength <x>", "times what the vector's file says (default: 1)", number());
     withVectorOptions(withJudgeOptions(withAnswerOptions(target)))
+        .option("--seed <n>", "of splits, where prompts have none (default: that of the vector's fit)", whole(0))
         .option("--split <name>", "of the prompts: fit, select or eval (default: eval)", oneOf(splits))
         .option("--run <dir>", "keeps answers and verdicts, and finds earlier ones", text);
     runs<EvalOptions>(target, evaluate);
@@ -53,11 +54,22 @@ async function evaluate(run: CommandRun, options: EvalOptions): Promise<void> {
         );
     }
     await using judge = await openJudge(options);
-    const { samples, maxTokens, sequences, system, threads, strength, split } = options;
+    const { maxTokens, sequences, system, threads, strength, split } = options;
     const found = await evaluateRefusal({
-        ...{ model, modelPath: options.model, judge, prompts, vector, strength, split, run: directory },
-        ...{ samples, maxTokens, seed, sequences, system, threads },
-        ...{ signal, onEvent: progress.onEvent },
+        model,
+        modelPath: options.model,
+        judge,
+        prompts,
+        vector,
+        strength,
+        split,
+        run: directory,
+        maxTokens,
+        sequences,
+        system,
+        threads,
+        signal,
+        onEvent: progress.onEvent,
     });
     progress.pause();
     const { sets, settings, released } = found;

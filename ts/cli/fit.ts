@@ -1,19 +1,22 @@
-import { extname, join } from "node:path";
+import { access, constants, mkdir } from "node:fs/promises";
+import { dirname, extname, join, resolve } from "node:path";
 import type { Command } from "commander";
-import { saveVector } from "../index.js";
-import { RunDirectory, type RunReport, readPrompts, writeReport } from "../refusal/index.js";
+import { SteerError, type SteeringVector, saveVector } from "../index.js";
+import { fitRefusal, RunDirectory, type RunReport, readPrompts, writeReport } from "../refusal/index.js";
 import { type CommandRun, command, runs } from "./command.js";
+import { UsageError } from "./failure.js";
 import { checkJudgeOptions, type JudgeOptions, openJudge, withJudgeOptions } from "./judge-options.js";
 import { type ModelOptions, openModel, withModelOptions } from "./model-options.js";
 import { percent } from "./numbers.js";
-import { oneOf, text } from "./option-values.js";
-import { fitRefusal } from "./pipeline.js";
+import { oneOf, text, whole } from "./option-values.js";
 import { type AnswerOptions, promptFiles, withAnswerOptions } from "./prompt-options.js";
 import { ratesTable, releasedLine } from "./rates-table.js";
 import { commandLine } from "./shell.js";
 import { list, table } from "./table.js";
 
 interface FitOptions extends ModelOptions, JudgeOptions, AnswerOptions {
+    samples?: number;
+    seed?: number;
     induce?: boolean;
     run?: string;
     out?: string;
@@ -28,6 +31,8 @@ export function addFit(program: Command): void {
         "llama-steer fit --model model.gguf --prompts prompts.jsonl --judge judge.gguf --induce --out silence.gguf",
     ]);
     withJudgeOptions(withAnswerOptions(withModelOptions(target)))
+        .option("--samples <n>", "answers sampled of each prompt for its score (default: 5)", whole(1, 1000))
+        .option("--seed <n>", "of splits, samples and the search (default: 0)", whole(0))
         .option("--induce", "make target prompts refused, instead of answered")
         .option("--search <how>", "of layers, strengths and places: grid or efficient", oneOf(["grid", "efficient"]))
         .option("--run <dir>", "keeps all that is finished; a later run goes on there (default: beside --out)", text)
@@ -50,28 +55,62 @@ async function fit(run: CommandRun, options: FitOptions): Promise<void> {
     const { signal, progress, output } = run;
     const files = filesOf(options);
     const prompts = await readPrompts(promptFiles(options.prompts), { seed: options.seed });
+    await checkWritable(files.vector);
     using directory = RunDirectory.open(files.run);
     run.onInterrupted(() => `What is finished is kept in ${files.run}, and this goes on with it:\n  ${commandLine()}`);
     await using model = await openModel(run, options.model, options.gpuLayers);
     await using judge = await openJudge(options);
     const { samples, maxTokens, seed, sequences, system, search, threads } = options;
     const { vector, report } = await fitRefusal({
-        ...{ model, modelPath: options.model, judge, prompts, run: directory },
-        ...{ samples, maxTokens, seed, sequences, system, search, threads },
+        model,
+        modelPath: options.model,
+        judge,
+        prompts,
         goal: options.induce === true ? "induce" : "reduce",
-        ...{ signal, onEvent: progress.onEvent },
+        run: directory,
+        search,
+        samples,
+        maxTokens,
+        seed,
+        sequences,
+        system,
+        threads,
+        signal,
+        onEvent: progress.onEvent,
     });
-    await saveVector(vector, files.vector);
+    await saveVector(vector, files.vector, { layout: layoutOf(vector, files.vector) });
     await writeReport(files.run, report);
     progress.pause();
     output.result(report, () => lines(report, files));
 }
 
-/** A run that nobody named still has a directory, so that no fit is lost. */
+/**
+ * A run that nobody named still has a directory, so that no fit is lost.
+ *
+ * @throws UsageError
+ */
 function filesOf({ run, out }: FitOptions): FitFiles {
+    if (out !== undefined && !/\.(gguf|safetensors)$/i.test(out)) {
+        throw new UsageError(`--out is ${out}: it must end with .gguf or .safetensors`);
+    }
     const withoutExtension = out?.slice(0, out.length - extname(out).length);
     const directory = run ?? (withoutExtension === undefined ? "llama-steer-run" : `${withoutExtension}.run`);
     return { run: directory, vector: out ?? join(directory, "vector.gguf") };
+}
+
+/** Before hours of work, not after them. */
+async function checkWritable(vector: string): Promise<void> {
+    const folder = dirname(resolve(vector));
+    await mkdir(folder, { recursive: true })
+        .then(() => access(folder, constants.W_OK))
+        .catch((cause: Error) => {
+            throw new SteerError("FILE_WRITE_FAILED", `--out cannot be written to: ${cause.message}`, { cause });
+        });
+}
+
+/** What llama.cpp cannot steer at, no control vector can hold. */
+function layoutOf(vector: SteeringVector, path: string): "own" | undefined {
+    return vector.layers[0] === 0 && extname(path).toLowerCase() === ".gguf" ? "own" : undefined;
 }
 
 function lines(report: RunReport, files: FitFiles): string[] {

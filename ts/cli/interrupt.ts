@@ -1,3 +1,5 @@
+import { setMaxListeners } from "node:events";
+
 /**
  * Ctrl-C while a command works: the first aborts the signal, so that the work ends where it can go on later; the second
  * ends the process as if nobody had listened.
@@ -17,6 +19,8 @@ export class Interrupt {
 
     constructor(onFirst: () => void) {
         this.#onFirst = onFirst;
+        // As many answers as there are sequences listen to it.
+        setMaxListeners(0, this.#controller.signal);
         process.on("SIGINT", this.#handler);
     }
 

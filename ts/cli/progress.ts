@@ -1,8 +1,8 @@
 import { Presets, SingleBar } from "cli-progress";
-import type { ProgressEvent, RefusalEvent } from "../refusal/index.js";
+import type { PhaseEvent, ProgressEvent, RefusalEvent } from "../refusal/index.js";
 import type { Output } from "./output.js";
 
-/** Between two lines about one stage, where there is no terminal to draw a bar on. */
+/** Between two lines about one phase, where there is no terminal to draw a bar on. */
 const lineMilliseconds = 10_000;
 
 /** How far a stage is. */
@@ -12,17 +12,21 @@ interface Stage {
     total: number;
     /** What else there is to say of it. */
     note: string;
+    /** Its end is worth a line. */
+    endIsNews: boolean;
 }
 
 /**
- * Shows on standard error how far a command is: as bars on a terminal, elsewhere as a line at the end of each stage and
- * every ten seconds, and not at all where it is to be quiet.
+ * Shows on standard error how far a command is: as a bar for each phase on a terminal, elsewhere as a line at the end of each
+ * stage and every ten seconds, and not at all where it is to be quiet.
  */
 export class Progress {
     readonly #output: Output;
     readonly #bars = process.stderr.isTTY === true;
+    #phase: PhaseEvent | undefined;
     #bar: SingleBar | undefined;
-    #stage: Stage | undefined;
+    /** Which bar is drawn: of a phase, or of a stage where there are no phases. */
+    #drawn = "";
     #lastLine = performance.now();
     #retries = 0;
 
@@ -30,10 +34,12 @@ export class Progress {
         this.#output = output;
     }
 
-    /** For `onEvent` of the stages of Refusal Steering. */
+    /** For `onEvent` of Refusal Steering. */
     readonly onEvent = (event: RefusalEvent): void => {
-        if (event.type === "progress" && event.total > 0) {
-            this.#show({ name: event.stage, done: event.done, total: event.total, note: this.#noteOf(event) }, true);
+        if (event.type === "phase") {
+            this.#phase = event;
+        } else if (event.type === "progress" && event.total > 0) {
+            this.#show(this.#stageOf(event));
         } else if (event.type === "retry") {
             this.#retries++;
             this.pause();
@@ -43,7 +49,10 @@ export class Progress {
 
     /** For `onProgress` of what tells a fraction in 0 .. 1. */
     fraction(name: string): (fraction: number) => void {
-        return (fraction) => this.#show({ name, done: Math.round(100 * fraction), total: 100, note: "%" }, false);
+        return (fraction) => {
+            const done = Math.round(100 * fraction);
+            this.#show({ name, done, total: 100, note: "%", endIsNews: false });
+        };
     }
 
     /** Leaves what is shown as it stands, so that something else can be written. */
@@ -52,53 +61,57 @@ export class Progress {
         this.#bar = undefined;
     }
 
-    #noteOf({ found, occupancy, seconds }: ProgressEvent): string {
+    #stageOf(event: ProgressEvent): Stage {
+        const { stage, done, total, found, occupancy, seconds } = event;
+        const phase = this.#phase;
         const parts = [
             `${seconds.toFixed(1)} s`,
             ...(found > 0 ? [`${found} found`] : []),
             ...(occupancy === undefined ? [] : [`batches ${Math.round(100 * occupancy)} % full`]),
             ...(this.#retries > 0 ? [`${this.#retries} retries`] : []),
         ];
-        return parts.join(", ");
+        return {
+            name: phase === undefined ? stage : `${phase.number}/${phase.of} ${phase.phase}: ${stage}`,
+            done,
+            total,
+            note: parts.join(", "),
+            // A search answers and judges many times over.
+            endIsNews: phase?.phase !== "searching" || stage === "search",
+        };
     }
 
-    #show(stage: Stage, endIsNews: boolean): void {
+    #show(stage: Stage): void {
         if (this.#output.quiet) {
             return;
         }
-        const isNew = stage.name !== this.#stage?.name || stage.done < this.#stage.done;
-        this.#stage = stage;
         if (this.#bars) {
-            this.#draw(stage, isNew);
+            this.#draw(stage);
         } else {
-            this.#line(stage, isNew, endIsNews);
+            this.#line(stage);
         }
     }
 
-    #draw({ name, done, total, note }: Stage, isNew: boolean): void {
-        if (isNew) {
+    #draw({ name, done, total, note }: Stage): void {
+        const drawn = this.#phase?.phase ?? name;
+        if (drawn !== this.#drawn) {
             this.pause();
         }
+        this.#drawn = drawn;
+        const payload = { name: name.padEnd(24), note };
         if (this.#bar === undefined) {
-            const format = `${name.padEnd(10)} {bar} {value}/{total}  {note}`;
-            this.#bar = new SingleBar({ format, gracefulExit: false, stream: process.stderr }, Presets.shades_classic);
-            this.#bar.start(total, done, { note });
+            const format = "{name} {bar} {value}/{total}  {note}";
+            this.#bar = new SingleBar({ format, stream: process.stderr }, Presets.shades_classic);
+            this.#bar.start(total, done, payload);
         }
         this.#bar.setTotal(total);
-        this.#bar.update(done, { note });
-        if (done >= total) {
-            this.pause();
-        }
+        this.#bar.update(done, payload);
     }
 
-    #line({ name, done, total, note }: Stage, isNew: boolean, endIsNews: boolean): void {
+    #line({ name, done, total, note, endIsNews }: Stage): void {
         const now = performance.now();
-        if (isNew) {
-            this.#lastLine = now;
-        }
         if ((endIsNews && done >= total) || now - this.#lastLine >= lineMilliseconds) {
             this.#lastLine = now;
-            this.#output.note(`${name.padEnd(10)} ${done}/${total}  ${note}`);
+            this.#output.note(`${name.padEnd(24)} ${done}/${total}  ${note}`);
         }
     }
 }

@@ -5,7 +5,6 @@ import { gathered, text, whole } from "./option-values.js";
 /** Options about prompts and their answers. */
 export interface AnswerOptions {
     prompts: string[];
-    samples?: number;
     maxTokens?: number;
     seed?: number;
     sequences?: number;
@@ -19,10 +18,8 @@ export function withAnswerOptions(target: Command): Command {
             "JSON Lines, JSON, CSV or parquet; SET=FILE where a file does not say its set: target, preserve or neutral",
             gathered,
         )
-        .option("--samples <n>", "answers sampled of each prompt", whole(1, 1000))
-        .option("--max-tokens <n>", "of an answer", whole(1, 1 << 20))
-        .option("--seed <n>", "of splits and samples", whole(0))
-        .option("--sequences <n>", "answers computed side by side", whole(1, 256))
+        .option("--max-tokens <n>", "of an answer (default: 256)", whole(1, 1 << 20))
+        .option("--sequences <n>", "answers computed side by side (default: 64)", whole(1, 256))
         .option("--system <text>", "a system message before each prompt", text);
 }
 

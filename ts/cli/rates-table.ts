@@ -1,6 +1,5 @@
-import { promptSets, type SetRates } from "../refusal/index.js";
+import { promptSets, type RefusalEvaluation, type SetRates } from "../refusal/index.js";
 import { percent } from "./numbers.js";
-import type { RefusalEvaluation } from "./pipeline.js";
 import { table } from "./table.js";
 
 /** How prompts were answered before and after, set by set. */
