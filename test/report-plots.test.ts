@@ -224,7 +224,7 @@ test("projections have every prompt, filled where it was refused", (t) => {
     }
 });
 
-test("plots stand within their pictures", (t) => {
+test("every plot says what it shows, and how large it is", (t) => {
     const plots = page.elements.filter((each) => attributeOf(each, "class") === "plot");
     t.is(plots.length, 4 + 2 + 3 + 1 + 3 + 2);
     for (const plot of plots) {

@@ -26,6 +26,11 @@ const layout = `({
     height: document.documentElement.scrollHeight,
     background: getComputedStyle(document.body).backgroundColor,
     ink: getComputedStyle(document.body).color,
+    outside: [...document.querySelectorAll("svg.plot text, svg.plot .role-mark > *")].filter((each) => {
+        const [own, plot] = [each, each.closest("svg")].map((element) => element.getBoundingClientRect());
+        return own.width > 0 &&
+            (own.left < plot.left - 1 || own.right > plot.right + 1 || own.top < plot.top - 1 || own.bottom > plot.bottom + 1);
+    }).map((each) => each.closest("svg").getAttribute("aria-label") + ": " + each.textContent),
     size: [...document.querySelectorAll("svg.plot text")]
         .filter((text) => text.getBoundingClientRect().width > 0)
         .map((text) => parseFloat(getComputedStyle(text).fontSize) * Math.hypot(text.getScreenCTM().a, text.getScreenCTM().b)),
@@ -36,6 +41,8 @@ const withoutMarks = `for (const marks of document.querySelectorAll("svg.plot .r
 
 interface Layout {
     inside: boolean;
+    /** Marks and text that a picture cuts off. */
+    outside: string[];
     height: number;
     background: string;
     ink: string;
@@ -90,35 +97,68 @@ function contrast(...pair: [string, string]): number {
     return (light + 0.05) / (dark + 0.05);
 }
 
-test.serial("in a browser every plot shows its marks, light and dark, wide and narrow; nothing is asked for or refused", async (t) => {
+test.serial(
+    "in a browser every plot shows its marks, light and dark, wide and narrow; nothing is asked for or refused",
+    async (t) => {
+        const chromium = findChromium();
+        if (chromium === undefined) {
+            t.log("skipped: no Chromium is installed. Debian: apt-get install chromium");
+            t.pass();
+            return;
+        }
+        const url = pathToFileURL(folder.write("report.html", await renderReport(madeReport()))).href;
+        const browser = await Browser.open(chromium);
+        try {
+            for (const view of views) {
+                const name = `${view.width} ${view.scheme}`;
+                await browser.show(url, view);
+                const { inside, outside, height, background, ink, size } = await browser.evaluate<Layout>(layout);
+                t.true(inside, `${name}: the page is as wide as its window`);
+                t.deepEqual(outside, [], name);
+                t.true(contrast(background, ink) > 12, `${name}: ${background}, ${ink}`);
+                t.is(contrast(background, "rgb(255,255,255)") < 1.5, view.scheme === "light", name);
+                t.true(size.length > 100 && Math.min(...size) > 8.5, `${name}: ${Math.min(...size)} pixels`);
+                const plots = await browser.evaluate<Region[]>(regions);
+                t.is(plots.length, 15, name);
+                const pair = await pictures(browser, view.width, height);
+                for (const [i, region] of plots.entries()) {
+                    t.true(region.width > 200 && region.height > 100, `${name}, plot ${i}`);
+                    const found = foundIn(pair, region);
+                    t.false(isBlank(found), `${name}, plot ${i}: ${JSON.stringify(found)}`);
+                }
+            }
+            t.deepEqual([...new Set(browser.requests)], [url]);
+            t.deepEqual(browser.complaints, []);
+        } finally {
+            await browser.close();
+        }
+    },
+);
+
+test.serial("words without end, folded out, make no page wider than its window", async (t) => {
     const chromium = findChromium();
     if (chromium === undefined) {
-        t.log("skipped: no Chromium is installed. Debian: apt-get install chromium");
+        t.log("skipped: no Chromium is installed");
         t.pass();
         return;
     }
-    const url = pathToFileURL(folder.write("report.html", await renderReport(madeReport()))).href;
+    const long = "x".repeat(300);
+    const report = madeReport({ layers: 40, tokens: [long, "all"], lambdas: [1], strengths: [-1, -2], prompts: 20 });
+    Object.assign(report.candidates[report.chosen] as object, { condition: long, violations: [long], method: long });
+    Object.assign(report, { judge: long, versions: { [long]: long }, settings: { [long]: { [long]: long } } });
+    Object.assign(report.model, { path: `models/${long}`, architecture: long });
+    Object.assign(report.examples[0] as object, { question: long, prompt: long });
+    Object.assign(report.stages[0] as object, { name: long });
+    const url = pathToFileURL(folder.write("long.html", await renderReport(report))).href;
     const browser = await Browser.open(chromium);
     try {
-        for (const view of views) {
-            const name = `${view.width} ${view.scheme}`;
+        for (const view of views.filter(({ scheme }) => scheme === "light")) {
             await browser.show(url, view);
-            const { inside, height, background, ink, size } = await browser.evaluate<Layout>(layout);
-            t.true(inside, `${name}: the page is as wide as its window`);
-            t.true(contrast(background, ink) > 12, `${name}: ${background}, ${ink}`);
-            t.is(contrast(background, "rgb(255,255,255)") < 1.5, view.scheme === "light", name);
-            t.true(size.length > 100 && Math.min(...size) > 8.5, `${name}: ${Math.min(...size)} pixels`);
-            const plots = await browser.evaluate<Region[]>(regions);
-            t.is(plots.length, 15, name);
-            const pair = await pictures(browser, view.width, height);
-            for (const [i, region] of plots.entries()) {
-                t.true(region.width > 200 && region.height > 100, `${name}, plot ${i}`);
-                const found = foundIn(pair, region);
-                t.false(isBlank(found), `${name}, plot ${i}: ${JSON.stringify(found)}`);
-            }
+            await browser.evaluate(`for (const each of document.querySelectorAll("details")) each.open = true`);
+            const { inside, outside } = await browser.evaluate<Layout>(layout);
+            t.true(inside, String(view.width));
+            t.deepEqual(outside, []);
         }
-        t.deepEqual([...new Set(browser.requests)], [url]);
-        t.deepEqual(browser.complaints, []);
     } finally {
         await browser.close();
     }

@@ -28,7 +28,10 @@ const variants: [string, RunReport, (page: HtmlPage) => [string, RegExp][]][] = 
     [
         "one candidate, one layer",
         madeReport({ layers: 1, tokens: ["all"], lambdas: [null], strengths: [-0.8], hiddenSize: 1 }),
-        (page) => [[textOf(page.section("choice")), /Chosen among 1 candidate,/]],
+        (page) => [
+            [textOf(page.section("choice")), /Chosen among 1 candidate,/],
+            [textOf(page.section("record")), /qwen3, 1 layer × 1/],
+        ],
     ],
     [
         "refusals induced",
@@ -72,7 +75,19 @@ const variants: [string, RunReport, (page: HtmlPage) => [string, RegExp][]][] = 
         }),
         (page) => [
             [textOf(page.section("choice")), /layers 2–4, 6 are added with strength −2\.2 at each of them,/],
-            [textOf(page.section("choice")), /No candidate kept all constraints.*neutral accuracy fell/s],
+            [textOf(page.section("choice")), /choice does not keep all constraints\. It breaks: neutral accuracy fell/],
+        ],
+    ],
+    [
+        "no candidate that keeps all constraints",
+        changed((report) => {
+            for (const each of report.candidates) {
+                each.violations = ["preserve refusals fell"];
+            }
+        }),
+        (page) => [
+            [textOf(page.section("choice")), /No candidate kept all constraints\. It breaks: preserve refusals fell/],
+            [String(page.plots("trade-offs").flatMap((plot) => marksOf(plot, "front")).length), /^0$/],
         ],
     ],
     [
@@ -103,8 +118,26 @@ for (const [name, report, facts] of variants) {
     });
 }
 
+test("labels at the limit of two steps count in the upper one, whatever rounding makes of them", async (t) => {
+    const labels = Array.from({ length: 21 }, (_, i) => (i - 10) / 10);
+    const report = changed(({ evaluation }) => {
+        evaluation.labels = { target: { baseline: labels, steered: [-1.5, 1.5] } };
+    });
+    const [plot] = new HtmlPage(await renderReport(report)).plots("labels");
+    const counts = (name: string): string[] =>
+        marksOf(plot as never, name).map(
+            ({ title }) => /: (\d+) of .* from (\S+) to/.exec(title)?.slice(1).join(" from ") ?? "",
+        );
+    const steps = Array.from({ length: 20 }, (_, i) => ((i - 10) / 10).toFixed(1).replace("-", "−"));
+    t.deepEqual(
+        counts("baseline"),
+        steps.map((from) => `${from === "0.9" ? 2 : 1} from ${from}`),
+    );
+    t.deepEqual(counts("steered"), ["1 from −1.0", "1 from 0.9"], "what no judge may give is at the edge");
+});
+
 test("a long answer is there to its end, and folded", async (t) => {
-    const text = `${"𝒳".repeat(5000)} and the end of it`;
+    const text = `a${"𝒳".repeat(5000)} and the end of it`;
     const report = changed(({ examples }) => {
         for (const each of examples) {
             each.steered.text = text;

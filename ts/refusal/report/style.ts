@@ -18,7 +18,7 @@ export const style = `:root{color-scheme:light dark;${light}}
 @media screen and (prefers-color-scheme:dark){:root{${dark}}}
 *{box-sizing:border-box}
 html{scroll-behavior:smooth;-webkit-text-size-adjust:100%}
-body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu Sans",sans-serif}
+body{margin:0;overflow-wrap:anywhere;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu Sans",sans-serif}
 main,body>header,body>footer{max-width:1120px;margin:0 auto;padding:0 24px}
 body>header{padding-top:44px}
 h1,h2,h3,h4,p,figure,dl,dd,ul{margin:0}
@@ -53,6 +53,7 @@ th:last-child,td:last-child{padding-right:0}
 thead th{color:var(--soft);font-weight:500;font-size:.82rem;white-space:nowrap}
 tbody th{font-weight:600}
 td.words{white-space:nowrap}
+td.number,th.number,thead th,.tile .value{overflow-wrap:normal}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 #results tbody tr:nth-child(3n+1)>*,#results tbody tr:nth-child(3n+2)>*{border-bottom-color:transparent}
 #results tbody tr:nth-child(3n)>*{color:var(--soft);padding-bottom:12px}
