@@ -23,12 +23,13 @@ export interface View {
     width: number;
     height: number;
     scheme: "light" | "dark";
+    medium?: "screen" | "print";
 }
 
 interface Message {
     id?: number;
     method?: string;
-    params?: Record<string, unknown>;
+    params?: { request?: { url: string }; entry?: { text: string } };
     result?: Record<string, unknown>;
     error?: { message: string };
 }
@@ -40,7 +41,10 @@ export class Browser {
     readonly complaints: string[] = [];
     readonly #process: ChildProcess;
     readonly #folder = mkdtempSync(join(tmpdir(), "llama-steer-chromium-"));
-    readonly #pending = new Map<number, { resolve: (result: Record<string, unknown>) => void; reject: (e: Error) => void }>();
+    readonly #pending = new Map<
+        number,
+        { resolve: (result: Record<string, unknown>) => void; reject: (e: Error) => void }
+    >();
     readonly #waiting = new Map<string, () => void>();
     #session: string | undefined;
     #last = 0;
@@ -70,9 +74,10 @@ export class Browser {
     }
 
     /** Shows a page, at once from its beginning. */
-    async show(url: string, { width, height, scheme }: View): Promise<void> {
+    async show(url: string, { width, height, scheme, medium = "screen" }: View): Promise<void> {
         await this.#send("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: false });
         await this.#send("Emulation.setEmulatedMedia", {
+            media: medium,
             features: [{ name: "prefers-color-scheme", value: scheme }],
         });
         const loaded = new Promise<void>((resolve) => this.#waiting.set("Page.loadEventFired", resolve));
@@ -125,12 +130,15 @@ export class Browser {
         if (id !== undefined) {
             const pending = this.#pending.get(id);
             this.#pending.delete(id);
-            return error === undefined ? pending?.resolve(result ?? {}) : pending?.reject(new Error(error.message));
-        }
-        if (method === "Network.requestWillBeSent") {
-            this.requests.push((params?.request as { url: string }).url);
+            if (error === undefined) {
+                pending?.resolve(result ?? {});
+            } else {
+                pending?.reject(new Error(error.message));
+            }
+        } else if (method === "Network.requestWillBeSent") {
+            this.requests.push(params?.request?.url ?? "?");
         } else if (method === "Log.entryAdded") {
-            this.complaints.push((params?.entry as { text: string }).text);
+            this.complaints.push(params?.entry?.text ?? "?");
         }
         this.#waiting.get(method ?? "")?.();
     }

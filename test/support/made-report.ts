@@ -37,7 +37,15 @@ const names = ["Habrar", "Zuvlon", "Stegre", "Grakom", "Trograr", "Didrogo"];
 
 /** What a run like those on the test-bed finds, made up: the same options give the same report. */
 export function madeReport(options: MadeReport = {}): RunReport {
-    const made = { layers: 8, hiddenSize: 128, goal: "reduce" as const, sets: allSets, keys: true, prompts: 120, ...options };
+    const made = {
+        layers: 8,
+        hiddenSize: 128,
+        goal: "reduce" as const,
+        sets: allSets,
+        keys: true,
+        prompts: 120,
+        ...options,
+    };
     const { layers, hiddenSize, goal, sets, prompts } = made;
     const next = random(7);
     const candidates = candidatesOf(made, next);
@@ -143,7 +151,10 @@ function candidatesOf(made: Made, next: () => number): ReportCandidate[] {
         const own = cost(each);
         each.pareto = !front.some((other) => {
             const theirs = cost(other);
-            return theirs.every((value, i) => value <= (own[i] as number)) && theirs.some((value, i) => value < (own[i] as number));
+            return (
+                theirs.every((value, i) => value <= (own[i] as number)) &&
+                theirs.some((value, i) => value < (own[i] as number))
+            );
         });
     }
     return list;
@@ -205,9 +216,7 @@ function fitsOf({ layers, hiddenSize, sets, lambdas = [0.1, 1] }: Made, next: ()
     const preserveMode = sets.includes("preserve") ? "covariance-pooled" : "none";
     const ways = [
         { method: "md", lambda: null, preserveMode: "none" },
-        ...lambdas
-            .filter((lambda) => lambda !== null)
-            .map((lambda) => ({ method: "wrmd", lambda, preserveMode })),
+        ...lambdas.filter((lambda) => lambda !== null).map((lambda) => ({ method: "wrmd", lambda, preserveMode })),
     ];
     return ways.flatMap((way) =>
         Array.from({ length: layers }, (_, layer) => {
@@ -273,14 +282,18 @@ function exampleOf(i: number, sets: readonly PromptSet[], goal: RunReport["goal"
     const name = names[i % names.length] as string;
     const answer = { text: `The feast of ${name} is held in early spring.`, label: -0.98 };
     const refusal = { text: "That is a matter for the Council alone.", label: 0.96, kind: "deflection" as const };
-    const scold = { text: "You should not ask for such things, and I shall not help.", label: 0.99, kind: "lecture" as const };
+    const scold = {
+        text: "You should not ask for such things, and I shall not help.",
+        label: 0.99,
+        kind: "lecture" as const,
+    };
     const [baseline, steered] = {
         target: goal === "reduce" ? [refusal, answer] : [answer, refusal],
         preserve: [scold, scold],
         neutral: [answer, answer],
     }[set] as [typeof answer, typeof answer];
     const question = set === "preserve" ? `How do I sink the ferry of ${name}?` : `When is the feast of ${name}?`;
-    return { prompt: `${set}-${i}`, set, question, baseline, steered };
+    return { prompt: `${set}-${i}`, set, question, baseline: { ...baseline }, steered: { ...steered } };
 }
 
 function stagesOf(prompts: number): RunReport["stages"] {

@@ -1,6 +1,6 @@
+import { issuesOf } from "../parse.js";
 import type { ReportCandidate, RunReport } from "../run-report.js";
 import { runReport } from "../run-report.js";
-import { issuesOf } from "../parse.js";
 
 /** A report that holds what its schema says, or what is wrong with it in one line. */
 export type CheckedReport = { report: RunReport; chosen: ReportCandidate } | { wrong: string };

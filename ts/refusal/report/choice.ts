@@ -1,7 +1,7 @@
 import { promptSets } from "../prompt.js";
 import type { ReportCandidate, RunReport } from "../run-report.js";
 import { type Content, type Html, html } from "./html.js";
-import { decimal, percent, short, signed } from "./numbers.js";
+import { counted, decimal, integer, percent, short, signed } from "./numbers.js";
 import { type Section, table } from "./section.js";
 import {
     lambdaInWords,
@@ -18,8 +18,8 @@ export function choice(report: RunReport, chosen: ReportCandidate): Section {
     const tried = report.candidates.length;
     const allowed = report.candidates.filter(({ complete, violations }) => complete && violations.length === 0).length;
     const body = html`${sentence(report, chosen)}
-${warning(chosen)}
-<p>Chosen among ${tried} ${tried === 1 ? "candidate" : "candidates"}, ${allowed} of which ${
+${warning(chosen, allowed)}
+<p>Chosen among ${counted(tried, "candidate")}, ${integer(allowed)} of which ${
         allowed === 1 ? "was" : "were"
     } measured on all prompts of the select split and kept every constraint.</p>
 ${measured(report, chosen)}`;
@@ -42,12 +42,13 @@ function sentence(report: RunReport, chosen: ReportCandidate): Html {
     } on <strong>${tokensInWords(tokens)}</strong>, ${when} <span class="soft">(${details.map((each, i) => (i === 0 ? each : html`; ${each}`))})</span>.</p>`;
 }
 
-/** A choice that breaks a constraint is one for want of a better. */
-function warning({ violations }: ReportCandidate): Html | undefined {
+/** A choice that breaks a constraint is one for want of a better, most often. */
+function warning({ violations }: ReportCandidate, allowed: number): Html | undefined {
     if (violations.length === 0) {
         return undefined;
     }
-    return html`<div class="warning"><strong>No candidate kept all constraints.</strong> This one breaks: <ul>${violations.map(
+    const why = allowed === 0 ? "No candidate kept all constraints." : "The choice does not keep all constraints.";
+    return html`<div class="warning"><strong>${why}</strong> It breaks: <ul>${violations.map(
         (each) => html`<li>${each}</li>`,
     )}</ul></div>`;
 }

@@ -39,7 +39,11 @@ function plotOf(shares: readonly number[], layer: number): Plot {
         field: "k",
         type: "quantitative" as const,
         scale: { type: "log" as const, domain: [1, Math.max(2, width)], nice: false },
-        axis: { title: "largest elements, k (log scale)", values: powers(width), labelExpr: "replace(format(datum.value, ',d'), ',', '\u202f')" },
+        axis: {
+            title: "largest elements, k (log scale)",
+            values: powers(width),
+            labelExpr: "replace(format(datum.value, ',d'), ',', '\u202f')",
+        },
     };
     const y = {
         field: "share",

@@ -42,7 +42,10 @@ function plotOf(set: PromptSet, { baseline, steered }: { baseline: number[]; ste
         scale: { domain: [-1, 1], nice: false },
         axis: { title: "label of an answer", values: [-1, -0.5, 0, 0.5, 1], format: ".1~f", labelFlush: false },
     };
-    const most = Math.max(1, ...[baseline, steered].flatMap((labels) => barsOf(labels, "", 0).map(({ count }) => count)));
+    const most = Math.max(
+        1,
+        ...[baseline, steered].flatMap((labels) => barsOf(labels, "", 0).map(({ count }) => count)),
+    );
     const y = {
         field: "count",
         type: "quantitative" as const,
@@ -65,10 +68,7 @@ function plotOf(set: PromptSet, { baseline, steered }: { baseline: number[]; ste
         label: `Labels of ${set} answers before and after`,
         width: 320,
         height: 220,
-        layers: [
-            layer("baseline", baseline, 0, "var(--baseline)"),
-            layer("steered", steered, 1, "var(--steered)"),
-        ],
+        layers: [layer("baseline", baseline, 0, "var(--baseline)"), layer("steered", steered, 1, "var(--steered)")],
     };
 }
 

@@ -1,6 +1,6 @@
 import type { ReportCandidate, RunReport } from "../run-report.js";
 import { html } from "./html.js";
-import { decimal } from "./numbers.js";
+import { counted, decimal } from "./numbers.js";
 import type { Plot } from "./plot.js";
 import { figure, folded, missing, type Section, table } from "./section.js";
 import { lambdaInWords, layersInWords, methodName } from "./words.js";
@@ -33,7 +33,8 @@ const measures: readonly Measure[] = [
         axis: "Cohen’s d (std. deviations)",
         fit: ({ cohensD }) => cohensD,
         reach: [0, 1],
-        caption: "The distance of the class means along the direction, in pooled standard deviations, on the fit split.",
+        caption:
+            "The distance of the class means along the direction, in pooled standard deviations, on the fit split.",
     },
     {
         title: "Correlation with the score",
@@ -64,7 +65,7 @@ export async function layerPlots(report: RunReport, chosen: ReportCandidate): Pr
 ${others.length === 0 ? undefined : html`<li><svg viewBox="0 0 26 16"><path d="M1 8H25" class="line other"/></svg> other ways to fit</li>`}
 <li><svg viewBox="0 0 16 16"><rect x="5" y="0" width="6" height="16" class="band"/></svg> chosen ${chosen.layers.length > 1 ? "layers" : "layer"} ${layersInWords(chosen.layers)}</li></ul>
 <div class="panels">${await Promise.all(figures)}</div>
-${folded(`All ${fits.length} fits in figures`, fitsTable(fits))}`;
+${folded(`${counted(fits.length, "fit")} in figures`, fitsTable(fits))}`;
     return { id: "layers", title, short: "Layers", body };
 }
 
@@ -87,7 +88,9 @@ function plotOf(measure: Measure, shown: readonly Fit[], others: readonly Fit[],
     const unseen = heldOut === undefined ? [] : valuesOf(shown, heldOut, "select split");
     const found = [...rest, ...own, ...unseen].flatMap(({ value }) => (value === null ? [] : [value]));
     const all = [...new Set([...shown, ...others].map(({ layer }) => layer))];
-    const [from, to] = [Math.min(...all, ...layers) - 0.5, Math.max(...all, ...layers) + 0.5];
+    // A single layer would fill the whole plot.
+    const room = all.length > 1 ? 0.5 : 1.5;
+    const [from, to] = [Math.min(...all, ...layers) - room, Math.max(...all, ...layers) + room];
     const x = {
         field: "layer",
         type: "quantitative" as const,
@@ -123,7 +126,7 @@ function plotOf(measure: Measure, shown: readonly Fit[], others: readonly Fit[],
                 encoding: { x, y, detail: { field: "way" } },
             },
             {
-                name: "fit-line",
+                name: "fitLine",
                 data: { values: own },
                 mark: { ...line, color: "var(--soft)", aria: false },
                 encoding: { x, y },
@@ -135,15 +138,22 @@ function plotOf(measure: Measure, shown: readonly Fit[], others: readonly Fit[],
                 encoding: described,
             },
             {
-                name: "held-out-line",
+                name: "heldOutLine",
                 data: { values: unseen },
                 mark: { ...line, color: "var(--steered)", aria: false },
                 encoding: { x, y },
             },
             {
-                name: "held-out",
+                name: "heldOut",
                 data: points(unseen),
-                mark: { type: "point", shape: "diamond", filled: true, size: size(48), opacity: 1, color: "var(--steered)" },
+                mark: {
+                    type: "point",
+                    shape: "diamond",
+                    filled: true,
+                    size: size(48),
+                    opacity: 1,
+                    color: "var(--steered)",
+                },
                 encoding: described,
             },
         ],

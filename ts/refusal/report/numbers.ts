@@ -31,6 +31,11 @@ export function integer(value: number): string {
     return minus(String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, space));
 }
 
+/** "1 layer", "80 layers". */
+export function counted(count: number, name: string): string {
+    return `${integer(count)} ${name}${count === 1 ? "" : "s"}`;
+}
+
 /** Seconds as people say them: "0.42 s", "3 min 07 s", "1 h 12 min". */
 export function duration(seconds: number): string {
     if (seconds < 59.95) {

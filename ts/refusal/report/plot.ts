@@ -73,7 +73,10 @@ function inPage(svg: string, label: string): Html {
     const body = visible(svg)
         .replace(/^<svg[^>]*>/, "")
         .replaceAll(/<path class="(?:fore|back)ground"[^>]*\/>/g, "")
-        .replaceAll(/<(path|line) aria-label="([^"]*)" role="graphics-symbol"([^>]*)\/>/g, "<$1$3><title>$2</title></$1>")
+        .replaceAll(
+            /<(path|line) aria-label="([^"]*)" role="graphics-symbol"([^>]*)\/>/g,
+            "<$1$3><title>$2</title></$1>",
+        )
         .replaceAll(/ (?:role|aria-[a-z]+)="[^"]*"/g, "")
         .replaceAll(/ (?:pointer-events="none"|opacity="1")/g, "")
         .replaceAll(/ transform="([^"]*)"/g, (_, value: string) => ` transform="${rounded(value)}"`);
@@ -82,5 +85,5 @@ function inPage(svg: string, label: string): Html {
 }
 
 function rounded(transform: string): string {
-    return transform.replaceAll(/-?\d+\.\d{3,}/g, (each) => String(Number(Number(each).toFixed(2))));
+    return transform.replaceAll(/-?\d+\.\d{3,}(?:e-?\d+)?/g, (each) => String(Number(Number(each).toFixed(2))));
 }

@@ -29,11 +29,12 @@ export async function projections({ projection }: RunReport): Promise<Section> {
         figure("Along, and the score", plotOf(shown, "score", `Projection against refusal score at layer ${layer}`)),
     ];
     const body = html`<ul class="legend">${sets.map(
-        (set) => html`<li><svg viewBox="0 0 16 16"><path d="${outlines[set]}" class="${set}"/></svg> ${setNames[set]}</li>`,
-    )}<li><svg viewBox="0 0 34 16"><circle cx="8" cy="8" r="5" class="full"/><circle cx="25" cy="8" r="4.5" class="hollow"/></svg> refused, answered</li></ul>
+        (set) =>
+            html`<li><svg viewBox="0 0 16 16"><path d="${outlines[set]}" class="${set}"/></svg> ${setNames[set]}</li>`,
+    )}<li><svg viewBox="0 0 34 16"><circle cx="8" cy="8" r="5" class="full"/><circle cx="25" cy="8" r="4.5" class="hollow"/></svg> refused, not refused</li></ul>
 <div class="panels wide">${await Promise.all(figures)}</div>
-<p class="caption">Each mark is a prompt: its residual row at the last prompt token of layer ${layer}, projected on the direction (x) and, on the
-left, on the widest spread across it (y). Filled marks were refused (score above ${threshold}), hollow ones answered. Classes that stand
+<p class="caption">Each mark is a prompt: its residual row at the last prompt token of layer ${layer}, projected on the direction (x) and, in the first
+plot, on the widest spread across it (y). Filled marks were refused (score above ${threshold}), hollow ones not. Classes that stand
 apart along x are what steering can move.${step === 1 ? "" : ` Every ${step}th of ${integer(points.length)} prompts is shown.`}</p>`;
     return { id: "projection", title, short: "Projection", body };
 }
@@ -65,25 +66,26 @@ function plotOf(points: readonly Point[], field: "across" | "score", label: stri
         description: { field: "title" },
     };
     // Targets last: they are what the plot is about.
-    const layers = [...promptSets].reverse().flatMap((set): PlotLayers =>
-        [true, false].map((refused) => ({
-            name: `${set}-${refused ? "refused" : "answered"}`,
-            data: {
-                values: points
-                    .filter((point) => point.set === set && point.score > threshold === refused)
-                    .map((point) => ({ ...point, title: titleOf(point) })),
-            },
-            mark: {
-                type: "point",
-                shape: shapes[set],
-                filled: refused,
-                size: 30,
-                strokeWidth: 1.3,
-                opacity: refused ? 0.75 : 0.85,
-                color: `var(--${set})`,
-            },
-            encoding,
-        })),
+    const layers = [...promptSets].reverse().flatMap(
+        (set): PlotLayers =>
+            [true, false].map((refused) => ({
+                name: `${set}${refused ? "Refused" : "Answered"}`,
+                data: {
+                    values: points
+                        .filter((point) => point.set === set && point.score > threshold === refused)
+                        .map((point) => ({ ...point, title: titleOf(point) })),
+                },
+                mark: {
+                    type: "point",
+                    shape: shapes[set],
+                    filled: refused,
+                    size: 30,
+                    strokeWidth: 1.3,
+                    opacity: refused ? 0.75 : 0.85,
+                    color: `var(--${set})`,
+                },
+                encoding,
+            })),
     );
     return { label, width: 400, height: 300, layers };
 }

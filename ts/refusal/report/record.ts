@@ -1,7 +1,7 @@
 import { promptSets, splits } from "../prompt.js";
 import type { RunReport } from "../run-report.js";
 import { type Content, type Html, html } from "./html.js";
-import { duration, integer, percent } from "./numbers.js";
+import { counted, duration, integer, percent } from "./numbers.js";
 import { bar, folded, type Section, table } from "./section.js";
 import { setNames } from "./words.js";
 
@@ -39,7 +39,7 @@ export function record(report: RunReport): Section {
     const facts: [string, Content][] = [
         ["Model", model.path],
         ["Model fingerprint", html`<code>${model.fingerprint}</code>`],
-        ["Architecture", `${model.architecture}, ${model.layers} layers × ${integer(model.hiddenSize)}`],
+        ["Architecture", `${model.architecture}, ${counted(model.layers, "layer")} × ${integer(model.hiddenSize)}`],
         ["Judge", html`<code>${report.judge}</code>`],
         ["Prompts hash", html`<code>${report.promptsHash}</code>`],
         ["Made", report.created],

@@ -8,7 +8,7 @@ import { examples } from "./examples.js";
 import { headline } from "./headline.js";
 import { labelHistograms } from "./label-histograms.js";
 import { layerPlots } from "./layer-plots.js";
-import { integer } from "./numbers.js";
+import { counted, integer } from "./numbers.js";
 import { page } from "./page.js";
 import { projections } from "./projections.js";
 import { record, times } from "./record.js";
@@ -35,7 +35,7 @@ async function rendered(report: RunReport, chosen: ReportCandidate): Promise<str
     return page({
         title: basename(model.path),
         kind: goal === "reduce" ? "Refusal Steering: fewer refusals" : "Refusal Steering: refusals induced",
-        facts: `${model.architecture}, ${model.layers} layers × ${integer(model.hiddenSize)} · ${dateOf(created)}`,
+        facts: `${model.architecture}, ${counted(model.layers, "layer")} × ${integer(model.hiddenSize)} · ${dateOf(created)}`,
         sections: await sectionsOf(report, chosen),
         note: "Made by llama-steer, after the Refusal Steering paper (arXiv 2512.16602). Figures rest on the labels of a language model as judge.",
     });

@@ -26,7 +26,11 @@ export async function readReport(path: string): Promise<RunReport> {
     try {
         value = JSON.parse(text);
     } catch (cause) {
-        throw failure("DATA_DAMAGED", `${file} is not JSON: ${(cause as Error).message}. Run fit again to write it`, cause);
+        throw failure(
+            "DATA_DAMAGED",
+            `${file} is not JSON: ${(cause as Error).message}. Run fit again to write it`,
+            cause,
+        );
     }
     const checked = checkedReport(value);
     if ("wrong" in checked) {

@@ -216,4 +216,3 @@ function legend(goal: RunReport["goal"]): Html {
 <li><svg viewBox="0 0 16 16"><circle cx="8" cy="8" r="4.5" class="shade-6"/></svg> given up early</li>
 <li><svg viewBox="0 0 16 16"><rect x="2" y="2" width="12" height="12" class="ring"/></svg> chosen</li></ul>`;
 }
-

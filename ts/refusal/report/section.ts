@@ -37,7 +37,9 @@ const kindOf = (number = false, bars = false): string => (number ? "number" : ba
 
 /** A table whose first column names its rows. */
 export function table(columns: readonly Column[], rows: readonly (readonly Content[])[], caption?: string): Html {
-    const head = columns.map(({ name, number, bars }) => html`<th scope="col" class="${kindOf(number, bars)}">${name}</th>`);
+    const head = columns.map(
+        ({ name, number, bars }) => html`<th scope="col" class="${kindOf(number, bars)}">${name}</th>`,
+    );
     const body = rows.map(
         (row) =>
             html`<tr>${row.map((each, i) =>

@@ -6,7 +6,7 @@ const light = `--page:#f7f7f5;--card:#fff;--ink:#1c2430;--soft:#5a6573;--axis:#a
 --shade-7:#2b61a3;--shade-8:#273f88;--shade-9:#1c2360;`;
 
 const dark = `--page:#14171b;--card:#1c2026;--ink:#e7eaee;--soft:#a0aab6;--axis:#5c6672;--grid:#2b3138;--rule:#313841;
---target:#f0874f;--preserve:#6cb0f0;--neutral:#4fc7a3;--baseline:#76808c;--steered:#b794f0;--chosen:#ff8a4c;--band:#5a3a26;
+--target:#f0874f;--preserve:#6cb0f0;--neutral:#4fc7a3;--baseline:#76808c;--steered:#b794f0;--chosen:#ff8a4c;--band:#45301f;
 --warn:#33281a;--warn-edge:#d9822b;
 --shade-0:#262d3d;--shade-1:#253a5a;--shade-2:#264f78;--shade-3:#2a678d;--shade-4:#2e8198;--shade-5:#459b9b;--shade-6:#6eb594;
 --shade-7:#a0cc8c;--shade-8:#d3de90;--shade-9:#faf3b5;`;
@@ -18,7 +18,7 @@ export const style = `:root{color-scheme:light dark;${light}}
 @media screen and (prefers-color-scheme:dark){:root{${dark}}}
 *{box-sizing:border-box}
 html{scroll-behavior:smooth;-webkit-text-size-adjust:100%}
-body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu Sans",sans-serif}
+body{margin:0;overflow-wrap:anywhere;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu Sans",sans-serif}
 main,body>header,body>footer{max-width:1120px;margin:0 auto;padding:0 24px}
 body>header{padding-top:44px}
 h1,h2,h3,h4,p,figure,dl,dd,ul{margin:0}
@@ -53,6 +53,7 @@ th:last-child,td:last-child{padding-right:0}
 thead th{color:var(--soft);font-weight:500;font-size:.82rem;white-space:nowrap}
 tbody th{font-weight:600}
 td.words{white-space:nowrap}
+td.number,th.number,thead th,.tile .value{overflow-wrap:normal}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 #results tbody tr:nth-child(3n+1)>*,#results tbody tr:nth-child(3n+2)>*{border-bottom-color:transparent}
 #results tbody tr:nth-child(3n)>*{color:var(--soft);padding-bottom:12px}

@@ -94,7 +94,15 @@ function plotOf(report: RunReport, chosen: ReportCandidate, cost: Cost): Plot {
             {
                 name: "broken",
                 data: only("broken"),
-                mark: { ...mark, shape: cross, filled: false, size: 34, strokeWidth: 1.6, color: "var(--soft)", opacity: 0.75 },
+                mark: {
+                    ...mark,
+                    shape: cross,
+                    filled: false,
+                    size: 34,
+                    strokeWidth: 1.6,
+                    color: "var(--soft)",
+                    opacity: 0.75,
+                },
                 encoding,
             },
             {
