@@ -35,6 +35,8 @@ export { type Prompt, type PromptSet, promptSets, requirePrompts, type Split, sp
 export type { PromptColumns } from "./prompt-shapes.js";
 export { type PromptFile, readPrompts } from "./read-prompts.js";
 export { type RefusalKind, refusalKinds } from "./refusal-kinds.js";
+export { renderReport } from "./report/render-report.js";
+export { readReport, writeReport } from "./report/report-files.js";
 export { RunDirectory } from "./run-directory.js";
 export type { Coherence, ComparedRates, ReportCandidate, RunReport, SetRates } from "./run-report.js";
 export {

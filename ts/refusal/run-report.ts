@@ -115,6 +115,8 @@ export const runReport = z.object({
             z.object({ set: z.enum(promptSets), score: z.number(), along: z.number(), across: z.number() }),
         ),
     }),
+    /** Unsteered answers to the prompts of the select split, which candidates are compared with. */
+    searchBaseline: z.partialRecord(z.enum(promptSets), setRates).optional(),
     candidates: z.array(candidate),
     /** Index of the chosen candidate. */
     chosen: z.int(),
