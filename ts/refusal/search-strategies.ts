@@ -40,7 +40,7 @@ export async function searchEfficiently(input: SearchInput, options: EfficientOp
 }
 
 /** Tries the neighbours of the best; whether one of them is better. */
-async function improve(book: TrialBook): Promise<boolean> {
+export async function improve(book: TrialBook): Promise<boolean> {
     const [best] = book.complete;
     if (best === undefined) {
         return false;
