@@ -14,7 +14,7 @@ import { chatModelPath } from "./support/paths.js";
 import { promptsPath } from "./support/refusal-testbed.js";
 
 const model = await loadModel(chatModelPath);
-const few = (await readPrompts(promptsPath)).filter((_, i) => i % 10 === 0);
+const few = (await readPrompts(promptsPath)).filter((_, i) => i % 7 === 0);
 
 test.after.always(() => model.dispose());
 
