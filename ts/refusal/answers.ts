@@ -89,14 +89,17 @@ export const sampleSettings = z.object({
     thoughts: thoughtMarkers.optional(),
     batches: z.enum(["waves", "refill"]).default("waves"),
     model: z.string().min(1).optional(),
-    steering: z.unknown().transform((value, context) => {
-        // Of a union, what is wrong in one of its kinds would not be told.
-        const result = (Array.isArray(value) ? z.array(steering.optional()) : steering.optional()).safeParse(value);
-        for (const { message, path } of result.error?.issues ?? []) {
-            context.addIssue({ code: "custom", message, path: [...path] });
-        }
-        return result.data;
-    }),
+    steering: z
+        .unknown()
+        .transform((value, context) => {
+            // Of a union, what is wrong in one of its kinds would not be told.
+            const result = (Array.isArray(value) ? z.array(steering.optional()) : steering).safeParse(value);
+            for (const { message, path } of result.error?.issues ?? []) {
+                context.addIssue({ code: "custom", message, path: [...path] });
+            }
+            return result.data;
+        })
+        .optional(),
     signal: z.instanceof(AbortSignal).optional(),
     onEvent: z.custom<(event: RefusalEvent) => void>(isFunction).optional(),
 });
