@@ -37,7 +37,7 @@ test("prompts that a set or split lacks are named", async (t) => {
     const without = (set: Prompt["set"], split: Prompt["split"]) =>
         few.filter((each) => each.set !== set || each.split !== split);
     await expectCode(t, "INVALID_ARGUMENT", () => fitRefusal({ ...given, prompts: [] }), /there are no prompts/);
-    for (const split of ["fit", "select", "eval"] as const) {
+    for (const split of ["fit", "select"] as const) {
         const call = () => fitRefusal({ ...given, prompts: without("target", split) });
         await expectCode(t, "EMPTY_CLASS", call, new RegExp(`target/${split}`));
     }

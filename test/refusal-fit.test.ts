@@ -7,6 +7,7 @@ import {
     type Prompt,
     type RefusalEvent,
     readPrompts,
+    renderReport,
 } from "llama-steer/refusal";
 import { chatModelPath } from "./support/paths.js";
 import { promptsPath, testbedJudge } from "./support/refusal-testbed.js";
@@ -89,7 +90,8 @@ test("a grid search measures every combination, and stops early where one cannot
     t.timeout(600_000);
     const options: FitRefusalOptions = {
         ...given,
-        prompts: all.filter((_, i) => i % 3 === 0),
+        // Without prompts to evaluate with, there is no evaluation.
+        prompts: all.filter(({ split }, i) => split !== "eval" && i % 3 === 0),
         samples: 2,
         search: "grid",
         strengths: 3,
@@ -99,6 +101,8 @@ test("a grid search measures every combination, and stops early where one cannot
     };
     const { report } = await fitRefusal(options);
     t.is(report.candidates.length, 6);
+    t.deepEqual(report.evaluation.sets, {});
+    t.regex(await renderReport(report), /<svg/);
     t.true(report.candidates.some(({ complete }) => !complete));
     const whole = report.candidates.filter(({ complete }) => complete);
     const least = Math.min(...whole.map(({ sets }) => 1 - (sets.target?.accuracy ?? 0)));

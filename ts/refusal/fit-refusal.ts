@@ -27,7 +27,8 @@ export interface RefusalFit {
 
 /**
  * The whole method, from prompts to a chosen vector: sample answers and judge them, capture the residual stream, fit
- * directions, search for where and how strongly to steer under the constraints, evaluate on the eval split.
+ * directions, search for where and how strongly to steer under the constraints, evaluate on the eval split if it holds
+ * any prompts.
  *
  * Started again with the same arguments and run directory it ends with the same vector, bit for bit, and computes no
  * finished answer or verdict twice.
@@ -40,7 +41,7 @@ export interface RefusalFit {
 export async function fitRefusal(options: FitRefusalOptions): Promise<RefusalFit> {
     const settings = parsed(fitOptions, options, "options");
     const { prompts, goal } = settings;
-    requirePrompts(prompts, ["target", "neutral"], ["fit", "select", "eval"]);
+    requirePrompts(prompts, ["target", "neutral"], ["fit", "select"]);
     throwIfAborted(settings.signal);
     const clock = new StageClock(settings.onEvent);
     await using answering = await openAnswering({ ...settings, onEvent: clock.onEvent }, prompts);
