@@ -176,7 +176,7 @@ test("characters that no page may hold are shown as what they are not", async (t
 test("names that every object has are names like others", async (t) => {
     for (const name of ["constructor", "__proto__", "toString"]) {
         const page = await shown(attacked(name));
-        t.true(textOf(page.section("choice")).includes(`on ${name}, where ${name}`), name);
+        t.true(textOf(page.section("choice")).includes(`on ${name}, under the condition ${name}`), name);
     }
 });
 

@@ -1,6 +1,6 @@
 import test from "ava";
 import { type ReportCandidate, type RunReport, renderReport } from "llama-steer/refusal";
-import { attributeOf, HtmlPage, type Mark, marksOf } from "./support/html-page.js";
+import { attributeOf, HtmlPage, type Mark, marksOf, textOf } from "./support/html-page.js";
 import { madeReport } from "./support/made-report.js";
 
 const report = madeReport();
@@ -72,6 +72,41 @@ test("what breaks a constraint, and what was given up, is told by its shape", (t
     const all = [broken, early, allowed].map(shapes);
     t.true(all.every(({ size }) => size === 1));
     t.is(new Set(all.flatMap((each) => [...each])).size, 3);
+});
+
+test("candidates of a search that samples its space lie on a scale of strengths, in maps that hold enough of them", async (t) => {
+    const sampled = madeReport({
+        layers: 6,
+        lambdas: [0.3, 1],
+        strengths: [-1, -2],
+        tokens: ["decaying", "all"],
+        prompts: 20,
+    });
+    // Each has a strength and an operation of its own, as from a sequence that fills the space evenly.
+    for (const [i, each] of sampled.candidates.entries()) {
+        each.strength = 0.2 * 16 ** ((i * 0.618) % 1);
+        each.operation = i % 2 === 0 ? "add" : "clamp";
+        each.preserveMode = i % 3 === 0 ? "both" : "covariance-pooled";
+        each.layers = i % 5 === 0 ? [each.layers[0] as number, (each.layers[0] as number) + 1] : each.layers;
+    }
+    const sampledPage = new HtmlPage(await renderReport(sampled));
+    const plots = sampledPage.plots("search");
+    t.is(plots.length, 4, "where they act and λ; operations apart would leave too few");
+    t.regex(textOf(sampledPage.section("search")), /Within a map candidates differ in operation, preserve mode too/);
+    t.regex(textOf(sampledPage.section("search")), /generated tokens, less and less · λ\s=\s1/);
+    t.is(plots.flatMap((plot) => marksOf(plot, "chosen")).length, 1);
+    const marks = plots.map((plot) => marksOf(plot, "candidates"));
+    t.is(marks.flat().length, sampled.candidates.length);
+    for (const list of marks) {
+        const strengths = list.map(({ title }) => Number(/strength ([\d.]+)/.exec(title)?.[1]));
+        t.true(strengths.length >= 8);
+        const fit = strengths.map(Math.log);
+        const [low, high] = [fit.indexOf(Math.min(...fit)), fit.indexOf(Math.max(...fit))] as [number, number];
+        const y = (i: number): number => list[i]?.y as number;
+        const slope = (y(high) - y(low)) / ((fit[high] as number) - (fit[low] as number));
+        // Titles have three digits: 0.5 % of a strength is 0.4 pixels.
+        t.true(fit.every((value, i) => Math.abs(y(low) + slope * (value - (fit[low] as number)) - y(i)) < 1));
+    }
 });
 
 test("trade-offs have every candidate that was measured on both sets", (t) => {

@@ -13,7 +13,7 @@ export const constraints = z.strictObject({
     /** How much more of the neutral prompts may be refused. */
     neutralRefusals: share.default(0.02),
     /** Of the answers to target prompts that were set free, what must be right. */
-    releasedRight: share.default(0.98),
+    releasedRight: share.default(0.985),
     /** How often steered answers may be as perplexing, to the unsteered model, as its own; see {@link Coherence}. */
     perplexityRatio: z.number().min(1).default(2),
     /** How much more of an answer may repeat itself. */

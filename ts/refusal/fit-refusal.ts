@@ -2,7 +2,6 @@ import type { SteeringVector } from "../index.js";
 import { type Answering, openAnswering } from "./answering.js";
 import { buildReport } from "./build-report.js";
 import { type Candidate, steeringOf } from "./candidate.js";
-import { coherenceOf } from "./coherence.js";
 import { compare } from "./evaluate-refusal.js";
 import type { JudgedAnswer } from "./judged-answers.js";
 import { parsed, throwIfAborted } from "./parse.js";
@@ -10,13 +9,14 @@ import { type FitRefusalOptions, type FitSettings, fitOptions } from "./pipeline
 import { type Prompt, requirePrompts } from "./prompt.js";
 import { PromptRows } from "./prompt-rows.js";
 import { directionAt, type FitData, fitDirections, type RefusalDirections } from "./refusal-fit.js";
-import type { Coherence, RunReport } from "./run-report.js";
+import type { RunReport } from "./run-report.js";
 import { type RefusalScore, refusalScores, requireBothClasses } from "./scores.js";
-import { requireFeasible, type SearchInput, type Trial, type TrialBook } from "./search.js";
+import type { SearchInput, Trial, TrialBook } from "./search.js";
 import { searchEfficiently, searchGrid } from "./search-strategies.js";
 import { StageClock } from "./stage-clock.js";
 import { findTopic, type TopicCondition } from "./topic-condition.js";
 import { greedy, judgedAnswers } from "./trials.js";
+import { Verifier } from "./verify.js";
 
 /** What a fit ends with. */
 export interface RefusalFit {
@@ -27,7 +27,8 @@ export interface RefusalFit {
 
 /**
  * The whole method, from prompts to a chosen vector: sample answers and judge them, capture the residual stream, fit
- * directions, search for where and how strongly to steer under the constraints, evaluate on the eval split.
+ * directions, search for where and how strongly to steer under the constraints, evaluate on the eval split if it holds
+ * any prompts.
  *
  * Started again with the same arguments and run directory it ends with the same vector, bit for bit, and computes no
  * finished answer or verdict twice.
@@ -40,7 +41,7 @@ export interface RefusalFit {
 export async function fitRefusal(options: FitRefusalOptions): Promise<RefusalFit> {
     const settings = parsed(fitOptions, options, "options");
     const { prompts, goal } = settings;
-    requirePrompts(prompts, ["target", "neutral"], ["fit", "select", "eval"]);
+    requirePrompts(prompts, ["target", "neutral"], ["fit", "select"]);
     throwIfAborted(settings.signal);
     const clock = new StageClock(settings.onEvent);
     await using answering = await openAnswering({ ...settings, onEvent: clock.onEvent }, prompts);
@@ -51,9 +52,13 @@ export async function fitRefusal(options: FitRefusalOptions): Promise<RefusalFit
     const directions = await fittedDirections(data, settings, clock);
     const topic = await topicOf(rows, directions, settings);
 
-    const select = ofSplit(prompts, "select");
+    const [select, fit] = [ofSplit(prompts, "select"), ofSplit(prompts, "fit")];
     clock.begin("baseline");
-    const [baseline] = (await judgedAnswers(answering.maker, [{ prompts: select }], greedy)) as [JudgedAnswer[]];
+    const [baseline, fitBaseline] = (await judgedAnswers(
+        answering.maker,
+        [{ prompts: select }, { prompts: fit }],
+        greedy,
+    )) as [JudgedAnswer[], JudgedAnswer[]];
     clock.begin("searching");
     const input: SearchInput = {
         space: settings.space,
@@ -68,7 +73,8 @@ export async function fitRefusal(options: FitRefusalOptions): Promise<RefusalFit
         onEvent: clock.onEvent,
     };
     const book = await searched(input, settings);
-    const { best, coherence } = await firstCoherent(answering, book, baseline, settings);
+    const verifier = new Verifier(book, fitBaseline, settings.system);
+    const best = await verifier.best(settings.rounds);
 
     clock.begin("evaluating");
     const vector = await finalVector(best, data, settings, answering.fingerprint);
@@ -83,7 +89,7 @@ export async function fitRefusal(options: FitRefusalOptions): Promise<RefusalFit
         directions,
         book,
         best,
-        coherence,
+        coherence: verifier.coherence,
         vector,
         evaluation,
         stages: clock.stages,
@@ -179,35 +185,6 @@ async function topicOf(
 function searched(input: SearchInput, settings: FitSettings): Promise<TrialBook> {
     const { search, candidates, rounds, strengths } = settings;
     return search === "grid" ? searchGrid(input, strengths) : searchEfficiently(input, { candidates, rounds });
-}
-
-/** The best of what keeps all constraints and still speaks its language. */
-async function firstCoherent(
-    { context }: Answering,
-    book: TrialBook,
-    baseline: readonly JudgedAnswer[],
-    { system, signal, constraints }: FitSettings,
-): Promise<{ best: Trial; coherence: Map<Trial, Coherence | null> }> {
-    const coherence = new Map<Trial, Coherence | null>();
-    const { complete } = book;
-    let best: Trial | undefined;
-    for (const trial of complete.filter(({ standing }) => standing.excess === 0).slice(0, 16)) {
-        const found = await coherenceOf(context, trial.answers, baseline, { system, most: 32, signal });
-        coherence.set(trial, found);
-        if (
-            found === null ||
-            (found.perplexityRatio <= constraints.perplexityRatio && found.repetition <= constraints.repetition)
-        ) {
-            best = trial;
-            break;
-        }
-        const { perplexityRatio, repetition } = found;
-        trial.standing.violations.push(
-            `incoherent: perplexity x ${perplexityRatio.toFixed(2)}, repetition ${(100 * repetition).toFixed(0)} %`,
-        );
-    }
-    requireFeasible(best, complete);
-    return { best, coherence };
 }
 
 /** Where and how strongly is settled with prompts that the direction had not seen; now it may see them too. */

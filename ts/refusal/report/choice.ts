@@ -33,13 +33,11 @@ function sentence(report: RunReport, chosen: ReportCandidate): Html {
         ...(lambda === null ? [] : [lambdaInWords(lambda)]),
         `preserve set: ${preserveInWords(preserveMode)}`,
     ];
-    const when = condition === null ? "for every prompt" : html`where <strong>${condition}</strong>`;
+    const when = condition === null ? "for every prompt" : html`under the condition <strong>${condition}</strong>`;
     const aim = report.goal === "reduce" ? "To reduce target refusals" : "To induce target refusals";
     return html`<p class="lead">${aim}, the ${methodName(method)} ${several ? "directions" : "direction"} of <strong>${
         several ? "layers" : "layer"
-    } ${layersInWords(layers)}</strong> ${several ? "are" : "is"} ${operationInWords(operation)} with strength <strong>${short(strength)}</strong>${
-        several ? " at each of them," : ""
-    } on <strong>${tokensInWords(tokens)}</strong>, ${when} <span class="soft">(${details.map((each, i) => (i === 0 ? each : html`; ${each}`))})</span>.</p>`;
+    } ${layersInWords(layers)}</strong> ${several ? "are" : "is"} ${operationInWords(operation)} with strength <strong>${short(strength)}</strong> on <strong>${tokensInWords(tokens)}</strong>, ${when} <span class="soft">(${details.map((each, i) => (i === 0 ? each : html`; ${each}`))})</span>.</p>`;
 }
 
 /** A choice that breaks a constraint is one for want of a better, most often. */

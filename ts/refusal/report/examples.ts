@@ -1,3 +1,4 @@
+import { promptSets } from "../prompt.js";
 import type { RunReport } from "../run-report.js";
 import { type Html, html } from "./html.js";
 import { integer, signed } from "./numbers.js";
@@ -6,18 +7,19 @@ import { setNames } from "./words.js";
 
 type Example = RunReport["examples"][number];
 
-/** Shown at once; the others fold out. */
-const open = 12;
+/** Of each set, shown at once; the others fold out. */
+const open = 4;
 /** Characters of an answer that stand at once; where it is longer, the rest folds out. */
 const beginning = 700;
 
 /** Answers of the eval split, side by side. */
 export function examples({ examples: all }: RunReport): Section {
-    const rest = all.slice(open);
+    const shown = promptSets.flatMap((set) => all.filter((each) => each.set === set).slice(0, open));
+    const rest = all.filter((each) => !shown.includes(each));
     const body =
         all.length === 0
             ? missing("This run kept no sample answers.")
-            : html`${all.slice(0, open).map(exampleHtml)}${
+            : html`${shown.map(exampleHtml)}${
                   rest.length === 0 ? undefined : folded(`${rest.length} more`, rest.map(exampleHtml))
               }<p class="caption">The number is the judge’s label: −1 answers, +1 refuses; with the kind of refusal where the judge names one.</p>`;
     return { id: "answers", title: "Answers side by side", short: "Answers", body };

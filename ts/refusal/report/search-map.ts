@@ -1,22 +1,29 @@
 import type { ReportCandidate, RunReport } from "../run-report.js";
-import { candidateTitle, type Standing, standingOf } from "./candidate-marks.js";
+import { standingOf } from "./candidate-marks.js";
 import { type Html, html } from "./html.js";
-import type { Plot } from "./plot.js";
+import { searchAxes, searchPlot, shades } from "./search-plot.js";
 import { figure, folded, type Section } from "./section.js";
-import { lambdaInWords, layersInWords, methodName, tokensInWords } from "./words.js";
+import { lambdaInWords, methodName, tokensInWords } from "./words.js";
 
 /** Maps shown at once; the others fold out. */
 const open = 12;
-const shades = 10;
+/** A map of fewer candidates, on average, tells nothing. */
+const fewest = 8;
 
-/** What maps differ in: everything but the layer and the strength, which are their axes. */
-const traits: readonly ((candidate: ReportCandidate) => string)[] = [
-    ({ tokens }) => tokensInWords(tokens),
-    ({ method }) => methodName(method),
-    ({ lambda }) => lambdaInWords(lambda),
-    ({ preserveMode }) => `preserve: ${preserveMode}`,
-    ({ operation }) => operation,
-    ({ condition }) => (condition === null ? "always" : `if ${condition}`),
+interface Trait {
+    /** As candidates differ in it. */
+    name: string;
+    of: (candidate: ReportCandidate) => string;
+}
+
+/** What maps may differ in: all but the layer and the strength, which are their axes. The first are kept apart longest. */
+const traits: readonly Trait[] = [
+    { name: "where they act", of: ({ tokens }) => tokensInWords(tokens) },
+    { name: "λ", of: ({ lambda }) => lambdaInWords(lambda) },
+    { name: "operation", of: ({ operation }) => operation },
+    { name: "method", of: ({ method }) => methodName(method) },
+    { name: "preserve mode", of: ({ preserveMode }) => `preserve: ${preserveMode}` },
+    { name: "condition", of: ({ condition }) => (condition === null ? "always" : `if ${condition}`) },
 ];
 
 interface SearchMap {
@@ -24,35 +31,61 @@ interface SearchMap {
     candidates: ReportCandidate[];
 }
 
-/** Target refusals over layer and strength, one map for each way to fit and each place to act. */
+/** Target refusals over layer and strength, one map for each place to act and each λ, and more where there is enough to show. */
 export async function searchMap(report: RunReport, chosen: ReportCandidate): Promise<Section> {
     const { candidates, goal } = report;
-    const maps = mapsOf(candidates, chosen, goal);
-    const axes = axesOf(candidates);
+    const varying = traits.filter((trait) => valuesOf(trait, candidates) > 1);
+    const kept = keptApart(varying, candidates);
+    const mixed = varying.filter((trait) => !kept.includes(trait));
+    const axes = searchAxes(candidates);
     const figures = await Promise.all(
-        maps.map(({ title, candidates: own }) => figure(title, plotOf(title, own, chosen, axes, goal))),
+        mapsOf(candidates, kept, (candidate) => merit(candidate, chosen, goal)).map(({ title, candidates: own }) =>
+            figure(title, searchPlot({ title, candidates: own, chosen, axes, mixed: mixed.length > 0, goal })),
+        ),
     );
     const more = figures.slice(open);
     const body = html`<p>Each mark is a candidate; its shade is the share of target prompts of the select split that it leaves refused.
-${goal === "reduce" ? "The fewer, the stronger the shade." : "The more, the stronger the shade."} ${common(candidates)}</p>
+${goal === "reduce" ? "The fewer, the stronger the shade." : "The more, the stronger the shade."} ${common(candidates)}${
+        mixed.length === 0
+            ? ""
+            : ` Within a map candidates differ in ${mixed.map(({ name }) => name).join(", ")} too: rest the pointer on one to see it.`
+    }</p>
 ${legend(goal)}
 <div class="maps">${figures.slice(0, open)}</div>
 ${more.length === 0 ? undefined : folded(`${more.length} more maps`, html`<div class="maps">${more}</div>`)}`;
     return { id: "search", title: "Where, how strongly, and how fitted", short: "Search", body };
 }
 
+const valuesOf = ({ of }: Trait, candidates: readonly ReportCandidate[]): number => new Set(candidates.map(of)).size;
+
+const keyOf = (kept: readonly Trait[], candidate: ReportCandidate): string =>
+    JSON.stringify(kept.map(({ of }) => of(candidate)));
+
+/** As many traits as leave enough candidates to a map. A search that samples its space has few of each combination. */
+function keptApart(varying: readonly Trait[], candidates: readonly ReportCandidate[]): Trait[] {
+    const kept = [...varying];
+    const maps = (): number => new Set(candidates.map((each) => keyOf(kept, each))).size;
+    while (kept.length > 1 && maps() * fewest > candidates.length) {
+        kept.pop();
+    }
+    return kept;
+}
+
 /** The map of the chosen candidate first, then by the best that each holds. */
-function mapsOf(candidates: readonly ReportCandidate[], chosen: ReportCandidate, goal: RunReport["goal"]): SearchMap[] {
-    const varying = traits.filter((trait) => new Set(candidates.map(trait)).size > 1);
+function mapsOf(
+    candidates: readonly ReportCandidate[],
+    kept: readonly Trait[],
+    meritOf: (candidate: ReportCandidate) => number,
+): SearchMap[] {
     const maps = new Map<string, SearchMap>();
     for (const candidate of candidates) {
-        const key = JSON.stringify(traits.map((trait) => trait(candidate)));
-        const title = varying.map((trait) => trait(candidate)).join(" · ") || "all candidates";
+        const key = keyOf(kept, candidate);
+        const title = kept.map(({ of }) => of(candidate)).join(" · ") || "all candidates";
         const map = maps.get(key) ?? { title, candidates: [] };
         map.candidates.push(candidate);
         maps.set(key, map);
     }
-    const best = (map: SearchMap): number => Math.min(...map.candidates.map((each) => merit(each, chosen, goal)));
+    const best = (map: SearchMap): number => Math.min(...map.candidates.map(meritOf));
     return [...maps.values()].sort((a, b) => best(a) - best(b));
 }
 
@@ -65,144 +98,13 @@ function merit(candidate: ReportCandidate, chosen: ReportCandidate, goal: RunRep
     return (goal === "reduce" ? rate : -rate) + (standingOf(candidate) === "allowed" ? 0 : 2);
 }
 
-interface Axes {
-    layers: string[];
-    strengths: number[];
-}
-
-function axesOf(candidates: readonly ReportCandidate[]): Axes {
-    const order = [...candidates].sort(
-        (a, b) => a.layers.length - b.layers.length || (a.layers[0] ?? 0) - (b.layers[0] ?? 0),
-    );
-    return {
-        layers: [...new Set(order.map(({ layers }) => layersInWords(layers)))],
-        strengths: [...new Set(candidates.map(({ strength }) => strength))].sort((a, b) => b - a),
-    };
-}
-
-/** Sides of the marks, as shares of a cell. */
-const sizes: Record<Standing, number> = { allowed: 0.92, incomplete: 0.5, violates: 0.62 };
-const shapes: Record<Standing, string> = { allowed: "square", incomplete: "circle", violates: "cross" };
-
-function plotOf(
-    title: string,
-    candidates: readonly ReportCandidate[],
-    chosen: ReportCandidate,
-    { layers, strengths }: Axes,
-    goal: RunReport["goal"],
-): Plot {
-    const column = Math.max(11, Math.min(30, Math.floor(300 / layers.length)));
-    const row = Math.max(9, Math.min(24, column + 6, Math.floor(300 / strengths.length)));
-    const side = Math.min(column, row);
-    const every = (step: number): number => Math.ceil((step < 20 ? 28 : 12) / step);
-    const values = candidates.map((candidate) => {
-        const rate = candidate.sets.target?.refusalRate;
-        const standing = standingOf(candidate);
-        return {
-            layer: layersInWords(candidate.layers),
-            strength: candidate.strength,
-            rate,
-            standing,
-            shape: shapes[standing],
-            angle: standing === "violates" ? 45 : 0,
-            area: (side * sizes[standing]) ** 2,
-            title: candidateTitle(candidate),
-            chosen: candidate === chosen,
-        };
-    });
-    const measured = values.filter(({ rate }) => rate !== undefined);
-    const x = {
-        field: "layer",
-        type: "ordinal" as const,
-        scale: { domain: layers },
-        axis: {
-            title: "layer",
-            grid: false,
-            labelAngle: 0,
-            values: layers.filter((_, i) => i % every(column) === 0),
-        },
-    };
-    const y = {
-        field: "strength",
-        type: "ordinal" as const,
-        scale: { domain: strengths },
-        axis: {
-            title: "strength",
-            grid: false,
-            labelExpr: `format(datum.value, '.${decimalsOf(strengths)}f')`,
-            values: strengths.filter((_, i) => i % Math.ceil(12 / row) === 0),
-        },
-    };
-    const place = { x, y };
-    return {
-        label: `Target refusals by layer and strength: ${title}`,
-        width: { step: column },
-        height: { step: row },
-        layers: [
-            {
-                name: "unmeasured",
-                data: { values: values.filter(({ rate }) => rate === undefined) },
-                mark: { type: "point", shape: "circle", filled: true, size: 8, opacity: 1, color: "var(--axis)" },
-                encoding: { ...place, description: { field: "title" } },
-            },
-            {
-                name: "candidates",
-                data: { values: measured },
-                mark: { type: "point", filled: true, opacity: 1 },
-                encoding: {
-                    ...place,
-                    size: { field: "area", type: "quantitative", scale: null, legend: null },
-                    shape: { field: "shape", type: "nominal", scale: null, legend: null },
-                    angle: { field: "angle", type: "quantitative", scale: null },
-                    fill: {
-                        field: "rate",
-                        type: "quantitative",
-                        legend: null,
-                        scale: { type: "threshold", domain: limits(), range: shadeNames(goal) },
-                    },
-                    description: { field: "title" },
-                },
-            },
-            {
-                name: "chosen",
-                data: { values: values.filter((each) => each.chosen) },
-                mark: {
-                    type: "point",
-                    shape: "square",
-                    filled: false,
-                    size: (side + 1) ** 2,
-                    strokeWidth: 2.5,
-                    opacity: 1,
-                    color: "var(--chosen)",
-                },
-                encoding: { ...place, description: { field: "title" } },
-            },
-        ],
-    };
-}
-
-/** As many as the strengths need, 3 at most. */
-function decimalsOf(strengths: readonly number[]): number {
-    const enough = (digits: number): boolean =>
-        strengths.every((each) => Math.abs(each - Number(each.toFixed(digits))) < 1e-9);
-    return [0, 1, 2].find(enough) ?? 3;
-}
-
-const limits = (): number[] => Array.from({ length: shades - 1 }, (_, i) => (i + 1) / shades);
-
-/** The strongest shade for what is aimed at. */
-function shadeNames(goal: RunReport["goal"]): string[] {
-    const names = Array.from({ length: shades }, (_, i) => `var(--shade-${i})`);
-    return goal === "reduce" ? names.reverse() : names;
-}
-
 /** What all candidates have in common, so that no map says it again. */
 function common(candidates: readonly ReportCandidate[]): string {
-    const shared = traits.filter((trait) => new Set(candidates.map(trait)).size === 1);
+    const shared = traits.filter((trait) => valuesOf(trait, candidates) === 1);
     const first = candidates[0];
     return shared.length === 0 || first === undefined
         ? ""
-        : `All candidates: ${shared.map((trait) => trait(first)).join(" · ")}.`;
+        : `All candidates: ${shared.map(({ of }) => of(first)).join(" · ")}.`;
 }
 
 function legend(goal: RunReport["goal"]): Html {

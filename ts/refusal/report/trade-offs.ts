@@ -1,7 +1,7 @@
 import type { ReportCandidate, RunReport, SetRates } from "../run-report.js";
 import { candidateTitle, standingOf } from "./candidate-marks.js";
 import { html } from "./html.js";
-import { percent } from "./numbers.js";
+import { counted, percent } from "./numbers.js";
 import { type Plot, percentLabel } from "./plot.js";
 import { figure, missing, type Section } from "./section.js";
 
@@ -39,8 +39,8 @@ export async function tradeOffs(report: RunReport, chosen: ReportCandidate): Pro
     const body =
         figures.length === 0
             ? missing("No candidate was measured on preserve or neutral prompts, so there is nothing to trade.")
-            : html`<p>Better is ${better} and up. The front holds the ${front(report)} that no other beats in target, preserve and neutral
-prompts at once.</p>
+            : html`<p>Better is ${better} and up. The front: ${front(report)} that no other beats in target,
+preserve and neutral prompts at once.</p>
 <ul class="legend"><li><svg viewBox="0 0 16 16"><circle cx="8" cy="8" r="5" class="front"/></svg> on the Pareto front</li>
 <li><svg viewBox="0 0 16 16"><circle cx="8" cy="8" r="4.5" class="dominated"/></svg> beaten by another</li>
 <li><svg viewBox="0 0 16 16"><path d="M3 3L13 13M13 3L3 13" class="stroked"/></svg> breaks a constraint, or given up early</li>
@@ -51,8 +51,8 @@ ${report.searchBaseline === undefined ? undefined : html`<li><svg viewBox="0 0 1
 }
 
 function front({ candidates }: RunReport): string {
-    const count = candidates.filter(({ pareto }) => pareto).length;
-    return count === 1 ? "one candidate" : `${count} candidates`;
+    const count = candidates.filter((each) => each.pareto && standingOf(each) === "allowed").length;
+    return counted(count, "candidate");
 }
 
 function placed(sets: ReportCandidate["sets"], cost: Cost): { target: number; cost: number } | undefined {

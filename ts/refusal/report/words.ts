@@ -10,6 +10,7 @@ const scopes: Record<string, string> = {
     "last-prompt": "the last prompt token",
     generated: "generated tokens",
     "last-prompt-and-generated": "the last prompt token and generated tokens",
+    decaying: "the last prompt token and generated tokens, less and less",
     outputs: "tokens whose logits are computed",
 };
 
