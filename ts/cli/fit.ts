@@ -1,4 +1,4 @@
-import { access, constants, mkdir } from "node:fs/promises";
+import { mkdir, mkdtemp, rmdir } from "node:fs/promises";
 import { dirname, extname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { SteerError, type SteeringVector, saveVector } from "../index.js";
@@ -98,14 +98,22 @@ function filesOf({ run, out }: FitOptions): FitFiles {
     return { run: directory, vector: out ?? join(directory, "vector.gguf") };
 }
 
-/** Before hours of work, not after them. */
+/**
+ * Before hours of work, not after them.
+ *
+ * @throws SteerError FILE_WRITE_FAILED
+ */
 async function checkWritable(vector: string): Promise<void> {
     const folder = dirname(resolve(vector));
-    await mkdir(folder, { recursive: true })
-        .then(() => access(folder, constants.W_OK))
-        .catch((cause: Error) => {
-            throw new SteerError("FILE_WRITE_FAILED", `--out cannot be written to: ${cause.message}`, { cause });
+    try {
+        await mkdir(folder, { recursive: true });
+        // Permissions do not tell all: full and special file systems show when something is made there.
+        await rmdir(await mkdtemp(join(folder, ".llama-steer-")));
+    } catch (cause) {
+        throw new SteerError("FILE_WRITE_FAILED", `${vector} cannot be written: ${(cause as Error).message}`, {
+            cause,
         });
+    }
 }
 
 /** What llama.cpp cannot steer at, no control vector can hold. */

@@ -14,6 +14,7 @@ interface Stage {
     note: string;
     /** Its end is worth a line. */
     endIsNews: boolean;
+    isSearch: boolean;
 }
 
 /**
@@ -29,6 +30,8 @@ export class Progress {
     #drawn = "";
     #lastLine = performance.now();
     #retries = 0;
+    /** A stage whose end nobody has been told of. */
+    #untold: Stage | undefined;
 
     constructor(output: Output) {
         this.#output = output;
@@ -37,6 +40,7 @@ export class Progress {
     /** For `onEvent` of Refusal Steering. */
     readonly onEvent = (event: RefusalEvent): void => {
         if (event.type === "phase") {
+            this.#tellEnd();
             this.#phase = event;
         } else if (event.type === "progress" && event.total > 0) {
             this.#show(this.#stageOf(event));
@@ -51,7 +55,7 @@ export class Progress {
     fraction(name: string): (fraction: number) => void {
         return (fraction) => {
             const done = Math.round(100 * fraction);
-            this.#show({ name, done, total: 100, note: "%", endIsNews: false });
+            this.#show({ name, done, total: 100, note: "%", endIsNews: false, isSearch: false });
         };
     }
 
@@ -59,6 +63,14 @@ export class Progress {
     pause(): void {
         this.#bar?.stop();
         this.#bar = undefined;
+    }
+
+    /** A search ends when it finds nothing better, wherever it is. */
+    #tellEnd(): void {
+        if (this.#untold !== undefined && !this.#bars) {
+            this.#output.note(lineOf(this.#untold));
+        }
+        this.#untold = undefined;
     }
 
     #stageOf(event: ProgressEvent): Stage {
@@ -76,7 +88,8 @@ export class Progress {
             total,
             note: parts.join(", "),
             // A search answers and judges many times over.
-            endIsNews: phase?.phase !== "searching" || stage === "search",
+            endIsNews: phase?.phase !== "searching",
+            isSearch: stage === "search",
         };
     }
 
@@ -107,11 +120,17 @@ export class Progress {
         this.#bar.update(done, payload);
     }
 
-    #line({ name, done, total, note, endIsNews }: Stage): void {
+    #line(stage: Stage): void {
+        const { done, total, isSearch, endIsNews } = stage;
+        if (isSearch) {
+            this.#untold = stage;
+        }
         const now = performance.now();
         if ((endIsNews && done >= total) || now - this.#lastLine >= lineMilliseconds) {
             this.#lastLine = now;
-            this.#output.note(`${name.padEnd(24)} ${done}/${total}  ${note}`);
+            this.#output.note(lineOf(stage));
         }
     }
 }
+
+const lineOf = ({ name, done, total, note }: Stage): string => `${name.padEnd(24)} ${done}/${total}  ${note}`;
