@@ -101,7 +101,7 @@ export class TrialBook {
         return {
             candidate,
             answers,
-            standing: standingOf(answers, baseline, goal, limits),
+            standing: standingOf(answers, baseline, goal, limits, 1),
             complete: answers.length === prompts.length,
         };
     }

@@ -9,6 +9,8 @@ import { greedy, judgedAnswers } from "./trials.js";
 
 /** Answers that coherence is measured on. */
 const looked = 32;
+/** Trials that hold, of which the best is taken. */
+const enough = 4;
 
 /**
  * Looks at the best trials once more: what was chosen among many looks better than it is. The constraints must hold with
@@ -28,39 +30,47 @@ export class Verifier {
     }
 
     /**
-     * The best trial that holds. Where none is left, neighbours of what came closest are tried, `rounds` times at most.
+     * Of the first trials that hold, that which leaves the fewest target prompts of both splits. Where none holds, neighbours
+     * of what came closest are tried, `rounds` times at most.
      *
      * @throws SteerError CONSTRAINTS_UNMET
      */
     async best(rounds: number): Promise<Trial> {
-        for (let left = rounds; ; ) {
-            const [best] = this.#book.complete;
-            if (best === undefined || best.standing.excess > 0) {
-                if (left-- > 0 && (await improve(this.#book))) {
-                    continue;
+        const holding: { trial: Trial; loss: number }[] = [];
+        for (let left = rounds; holding.length < enough; ) {
+            const next = this.#book.complete.find((trial) => !this.coherence.has(trial));
+            if (next !== undefined && next.standing.excess === 0) {
+                const loss = await this.#verify(next);
+                if (next.standing.excess === 0) {
+                    holding.push({ trial: next, loss });
                 }
-                throw constraintsUnmet(this.#book.complete);
+                continue;
             }
-            if (await this.#holds(best)) {
-                return best;
+            if (holding.length > 0 || left-- === 0 || !(await improve(this.#book))) {
+                break;
             }
         }
+        const [first, ...others] = holding;
+        if (first === undefined) {
+            throw constraintsUnmet(this.#book.complete);
+        }
+        return others.reduce((best, each) => (each.loss < best.loss ? each : best), first).trial;
     }
 
-    /** A trial that does not hold ranks behind those that may. */
-    async #holds(trial: Trial): Promise<boolean> {
+    /** The loss with the fit split; a trial that does not hold ranks behind those that may. */
+    async #verify(trial: Trial): Promise<number> {
         const { maker, baseline, goal, limits } = this.#book.input;
         const steering = answerSteering(steeringOf(trial.candidate, goal));
         const prompts = this.#fitBaseline.map(({ prompt }) => prompt);
         const [more] = (await judgedAnswers(maker, [{ prompts, steering }], greedy)) as [JudgedAnswer[]];
-        const pooled = standingOf([...trial.answers, ...more], [...baseline, ...this.#fitBaseline], goal, limits);
+        const pooled = standingOf([...trial.answers, ...more], [...baseline, ...this.#fitBaseline], goal, limits, 0);
         const { excess, violations } = await this.#incoherence(trial);
         trial.standing = {
             loss: trial.standing.loss,
             excess: pooled.excess + excess,
             violations: [...pooled.violations.map((each) => `${each} with the fit split`), ...violations],
         };
-        return trial.standing.excess === 0;
+        return pooled.loss;
     }
 
     async #incoherence(trial: Trial): Promise<{ excess: number; violations: string[] }> {
