@@ -217,7 +217,7 @@ test("fit refuses places that it cannot write to, before it begins", async (t) =
 });
 
 test("fit refuses models and judges that are none", async (t) => {
-    const given = (args: string[]): string[] => [...fit, ...to, ...args];
+    const given = (args: string[]): string[] => [...fit, "--out", join(folder.path, "none.gguf"), ...args];
     await expectFailure(t, given(["--model", some]), [1, "MODEL_INVALID", /not a GGUF model/]);
     await expectFailure(t, given(["--judge", "nowhere.gguf"]), [1, "FILE_NOT_FOUND", /nowhere\.gguf/]);
     await expectFailure(t, given(["--judge-prompt", "nowhere.txt"]), [1, "FILE_NOT_FOUND", /nowhere\.txt/]);

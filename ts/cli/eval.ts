@@ -73,5 +73,8 @@ async function evaluate(run: CommandRun, options: EvalOptions): Promise<void> {
     });
     progress.pause();
     const { sets, settings, released } = found;
-    output.result({ sets, settings }, () => [...ratesTable(sets), releasedLine(released)]);
+    output.result({ sets, settings }, () => [
+        ...ratesTable(sets),
+        ...(vector.metadata.goal === "induce" ? [] : [releasedLine(released)]),
+    ]);
 }

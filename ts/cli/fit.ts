@@ -129,7 +129,7 @@ function lines(report: RunReport, files: FitFiles): string[] {
     return [
         ...chosenLines(report),
         "",
-        ...evaluationLines(report.evaluation),
+        ...evaluationLines(report),
         "",
         ...stageTable(report),
         "",
@@ -141,10 +141,11 @@ function lines(report: RunReport, files: FitFiles): string[] {
     ];
 }
 
-function evaluationLines({ sets, released }: RunReport["evaluation"]): string[] {
-    return Object.keys(sets).length === 0
-        ? ["not measured: there are no prompts in the split eval"]
-        : [...ratesTable(sets), releasedLine(released)];
+function evaluationLines({ goal, evaluation: { sets, released } }: RunReport): string[] {
+    if (Object.keys(sets).length === 0) {
+        return ["not measured: there are no prompts in the split eval"];
+    }
+    return [...ratesTable(sets), ...(goal === "reduce" ? [releasedLine(released)] : [])];
 }
 
 function chosenLines({ candidates, chosen }: RunReport): string[] {
