@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { cpSync, readFileSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import test from "ava";
 import { chatModelPath, inRepository } from "./support/paths.js";
 import { cliPath, expectFailure, runCli } from "./support/run-cli.js";
@@ -134,6 +135,21 @@ test("a reader that goes away ends the program without a word", async (t) => {
     const code = await new Promise((resolve) => child.once("close", resolve));
     t.is(code, 0);
     t.is(stderr, "");
+});
+
+test("without an addon for the machine the command that builds one is told", async (t) => {
+    // The package as it is, but for what was compiled for this machine.
+    const bare = new TemporaryFolder();
+    cpSync(inRepository("dist"), join(bare.path, "dist"), { recursive: true });
+    cpSync(inRepository("package.json"), join(bare.path, "package.json"));
+    symlinkSync(inRepository("node_modules"), join(bare.path, "node_modules"));
+    for (const json of [[], ["--json"]]) {
+        const main = join(bare.path, "dist/cli/main.js");
+        const found = spawnSync(process.execPath, [main, "inspect", chatModelPath, ...json], { encoding: "utf8" });
+        t.is(found.status, 1);
+        t.regex(found.stderr, /^error ADDON_MISSING: .*npx llama-steer-build\n$/);
+        t.is(found.stdout === "" ? undefined : JSON.parse(found.stdout).error.code, json[0] && "ADDON_MISSING");
+    }
 });
 
 test("a command line that is shown is read back by a shell as it was", async (t) => {

@@ -20,7 +20,7 @@ export interface CommandRun {
     onInterrupted: (hint: () => string) => void;
 }
 
-/** A command with the options that all have, and with examples behind its help. */
+/** A command with examples behind its help. {@link runs} ends its definition. */
 export function command(parent: Command, usage: string, summary: string, examples: readonly string[]): Command {
     return parent
         .command(usage)
@@ -30,11 +30,11 @@ export function command(parent: Command, usage: string, summary: string, example
         .addHelpText("after", `\nExamples:\n${examples.map((each) => `  $ ${each}`).join("\n")}`);
 }
 
-/** What `run` is given: the arguments of the command, then its options. */
+/** What a command does, with its options and its arguments. */
 type Handler<Options> = (run: CommandRun, options: Options, args: readonly string[]) => Promise<void>;
 
 /**
- * Ends the definition of a command with what it does. Whatever it fails with is told here, and decides about the exit
+ * Ends the definition of a command with the options that all have, and with what it does. Whatever it fails with is told here, and decides about the exit
  * status.
  */
 export function runs<Options extends object>(target: Command, handler: Handler<Options>): void {

@@ -1,4 +1,4 @@
-import { SteerError } from "../index.js";
+import type { SteerError } from "../index.js";
 import type { Output } from "./output.js";
 
 /** Options that do not go together: wrong use, told before anything is done. */
@@ -14,12 +14,15 @@ export interface Failure {
 }
 
 export function failureOf(error: unknown): Failure {
-    if (error instanceof SteerError) {
+    if (isCoded(error)) {
         return { code: error.code, message: error.message };
     }
     const { message, stack } = error instanceof Error ? error : new Error(String(error));
     return error instanceof UsageError ? { code: "INVALID_ARGUMENT", message } : { code: "INTERNAL", message, stack };
 }
+
+/** By its name: the class comes with the addon, which may be what is missing. */
+const isCoded = (error: unknown): error is SteerError => error instanceof Error && error.name === "SteerError";
 
 /** `error CODE: message` on standard error; with `--json` also the object that standard output then holds. */
 export function reportFailure(output: Output, { code, message, stack }: Failure): void {

@@ -34,7 +34,11 @@ export function addFit(program: Command): void {
         .option("--samples <n>", "answers sampled of each prompt for its score (default: 5)", whole(1, 1000))
         .option("--seed <n>", "of splits, samples and the search (default: 0)", whole(0))
         .option("--induce", "make target prompts refused, instead of answered")
-        .option("--search <how>", "of layers, strengths and places: grid or efficient", oneOf(["grid", "efficient"]))
+        .option(
+            "--search <how>",
+            "of layers, strengths and places: grid or efficient (default)",
+            oneOf(["grid", "efficient"]),
+        )
         .option("--run <dir>", "keeps all that is finished; a later run goes on there (default: beside --out)", text)
         .option(
             "--out <file>",
@@ -125,8 +129,7 @@ function lines(report: RunReport, files: FitFiles): string[] {
     return [
         ...chosenLines(report),
         "",
-        ...ratesTable(report.evaluation.sets),
-        releasedLine(report.evaluation.released),
+        ...evaluationLines(report.evaluation),
         "",
         ...stageTable(report),
         "",
@@ -136,6 +139,12 @@ function lines(report: RunReport, files: FitFiles): string[] {
             ["run", files.run],
         ]),
     ];
+}
+
+function evaluationLines({ sets, released }: RunReport["evaluation"]): string[] {
+    return Object.keys(sets).length === 0
+        ? ["not measured: there are no prompts in the split eval"]
+        : [...ratesTable(sets), releasedLine(released)];
 }
 
 function chosenLines({ candidates, chosen }: RunReport): string[] {

