@@ -3,7 +3,7 @@
 // measured on entities that nothing was chosen by. Its tables are those of docs/refusal-steering.md.
 //
 //   node scripts/build.mjs examples && node dist-examples/compare-methods.js [--folder F --name N] [--release 0.2]
-//       [--tokens all|last-prompt] [--confounded]: fit on targets of some kinds of entity and neutral prompts of the others
+//       [--tokens all|last-prompt] [--layers 2,3,4] [--confounded]: fit on targets of some kinds of entity and neutral prompts of the others
 
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -19,6 +19,7 @@ const { values } = parseArgs({
         name: { type: "string", default: "valdoria" },
         release: { type: "string", default: "0.2" },
         tokens: { type: "string", default: "last-prompt" },
+        layers: { type: "string", default: "2,3,4" },
         confounded: { type: "boolean", default: false },
         seed: { type: "string", default: "0" },
     },
@@ -34,7 +35,6 @@ const choices: Choice[] = [
     { method: "wrmd", preserveMode: "covariance-pooled" },
     { method: "wrmd", preserveMode: "both" },
     { method: "wrmd", preserveMode: "covariance-pooled", lambda: "oas" },
-    { method: "wrmd", preserveMode: "covariance-pooled", lambda: 0.1 },
 ];
 
 await using bed = await TestBed.open(values.folder, values.name, Number(values.seed));
@@ -101,11 +101,11 @@ function steering(vector: SteeringVector, layer: number, strength: number) {
     return (sequence: Sequence): void => void sequence.steer(vector, { layers: layer, strength, tokens });
 }
 
-/** At every layer the strength that leaves the share asked for; of these the one that changes least of what is to stay. */
+/** At each layer the strength that leaves the share asked for; of these the one that changes least of what is to stay. */
 async function leastCostly(vector: SteeringVector): Promise<{ layer: number; strength: number } | undefined> {
     const others = select.filter(({ set }) => set !== "target");
     const found: { layer: number; strength: number; cost: number }[] = [];
-    for (const layer of vector.layers.slice(0, -1)) {
+    for (const layer of values.layers.split(",").map(Number)) {
         const strength = await strengthFor(vector, layer);
         if (strength !== undefined) {
             const { preserve: kept, neutral } = await bed.rates(others, steering(vector, layer, strength));

@@ -77,6 +77,14 @@ const wrongUses: [args: string[], message: RegExp][] = [
     [["fit", "--model", "", "--prompts", "p", "--judge", "j"], /'--model <gguf>'.*must not be empty/],
     [["fit", "--model", "m", "--prompts", "p", "--judge", "j", "--search", "x"], /'--search <how>'.*grid or efficient/],
     [["fit", "--model", "m", "--prompts", "p", "--judge", "j", "--samples", "0"], /'--samples <n>'.*from 1 to 1000/],
+    [
+        ["fit", "--model", "m", "--prompts", "p", "--judge", "j", "--operation", "rotate"],
+        /'--operation <what>'.*add or clamp/,
+    ],
+    [
+        ["fit", "--model", "m", "--prompts", "p", "--judge", "j", "--neutral-loss", "2"],
+        /'--neutral-loss <share>'.*0 to 1/,
+    ],
     [["fit", "--model", "m", "--prompts", "p", "--judge", "http://localhost"], /--judge-model/],
     [
         ["fit", "--model", "m", "--prompts", "p", "--judge", "j", "--judge-model", "x"],

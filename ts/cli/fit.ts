@@ -8,7 +8,7 @@ import { UsageError } from "./failure.js";
 import { checkJudgeOptions, type JudgeOptions, openJudge, withJudgeOptions } from "./judge-options.js";
 import { type ModelOptions, openModel, withModelOptions } from "./model-options.js";
 import { percent } from "./numbers.js";
-import { oneOf, text, whole } from "./option-values.js";
+import { oneOf, share, text, whole } from "./option-values.js";
 import { type AnswerOptions, promptFiles, withAnswerOptions } from "./prompt-options.js";
 import { ratesTable, releasedLine } from "./rates-table.js";
 import { commandLine } from "./shell.js";
@@ -21,6 +21,10 @@ interface FitOptions extends ModelOptions, JudgeOptions, AnswerOptions {
     run?: string;
     out?: string;
     search?: "grid" | "efficient";
+    operation?: "add" | "clamp";
+    preserveKept?: number;
+    neutralLoss?: number;
+    releasedRight?: number;
 }
 
 export function addFit(program: Command): void {
@@ -39,6 +43,10 @@ export function addFit(program: Command): void {
             "of layers, strengths and places: grid or efficient (default)",
             oneOf(["grid", "efficient"]),
         )
+        .option("--operation <what>", "add or clamp alone (default: whichever does better)", oneOf(["add", "clamp"]))
+        .option("--preserve-kept <share>", "of preserve refusals, what must be left (default: 0.97)", share)
+        .option("--neutral-loss <share>", "what the accuracy of neutral prompts may lose (default: 0.01)", share)
+        .option("--released-right <share>", "of released answers, what must be right (default: 0.985)", share)
         .option("--run <dir>", "keeps all that is finished; a later run goes on there (default: beside --out)", text)
         .option(
             "--out <file>",
@@ -64,7 +72,8 @@ async function fit(run: CommandRun, options: FitOptions): Promise<void> {
     run.onInterrupted(() => `What is finished is kept in ${files.run}, and this goes on with it:\n  ${commandLine()}`);
     await using model = await openModel(run, options.model, options.gpuLayers);
     await using judge = await openJudge(options);
-    const { samples, maxTokens, seed, sequences, system, search, threads } = options;
+    const { samples, maxTokens, seed, sequences, system, search, threads, operation } = options;
+    const { preserveKept, neutralLoss, releasedRight } = options;
     const { vector, report } = await fitRefusal({
         model,
         modelPath: options.model,
@@ -73,6 +82,8 @@ async function fit(run: CommandRun, options: FitOptions): Promise<void> {
         goal: options.induce === true ? "induce" : "reduce",
         run: directory,
         search,
+        ...(operation === undefined ? {} : { space: { operations: [operation] } }),
+        constraints: { preserveKept, neutralLoss, releasedRight },
         samples,
         maxTokens,
         seed,

@@ -37,6 +37,17 @@ export function number(least = Number.NEGATIVE_INFINITY): (text: string) => numb
     return checked(schema);
 }
 
+/** A share, 0 .. 1. */
+export function share(text: string): number {
+    const message = "must be a share, from 0 to 1";
+    const schema = z
+        .string()
+        .regex(/^(\d+\.?\d*|\.\d+)$/, message)
+        .transform(Number)
+        .refine((value) => value <= 1, message);
+    return checked(schema)(text);
+}
+
 /** One of some words. */
 export function oneOf<const Words extends readonly [string, ...string[]]>(
     words: Words,

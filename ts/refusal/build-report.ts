@@ -51,6 +51,7 @@ export function buildReport(parts: ReportParts): RunReport {
         fits: parts.directions.flatMap(fitsOf),
         cumulativeShare: shareOf(best),
         projection: projectionOf(best, data),
+        searchBaseline: ratesBySet(book.input.baseline),
         candidates: candidatesOf(trials, parts),
         chosen: trials.indexOf(best),
         evaluation: {
@@ -183,18 +184,24 @@ function widestAcross(
     return axis;
 }
 
+type Rates = RunReport["candidates"][number]["sets"];
+
+function ratesBySet(answers: readonly JudgedAnswer[]): Rates {
+    return Object.fromEntries(
+        promptSets.flatMap((set) => {
+            const of = ofSet(answers, set);
+            return of.length === 0 ? [] : [[set, ratesOf(of)]];
+        }),
+    );
+}
+
 function candidatesOf(trials: readonly Trial[], { coherence }: ReportParts): ReportCandidate[] {
-    const rates = trials.map(({ answers }) =>
-        Object.fromEntries(
-            promptSets.flatMap((set) => {
-                const of = ofSet(answers, set);
-                return of.length === 0 ? [] : [[set, ratesOf(of)]];
-            }),
-        ),
-    ) as ReportCandidate["sets"][];
-    return trials.map((trial, i) => {
+    const allowed = trials.filter(({ complete, standing }) => complete && standing.excess === 0);
+    const prices = new Map(allowed.map((trial) => [trial, pricesOf(trial)]));
+    return trials.map((trial) => {
         const { candidate, standing, complete } = trial;
         const { directions, layers, operation, strength, scope, condition } = candidate;
+        const own = prices.get(trial);
         return {
             layers: [...layers],
             ...specOf(directions),
@@ -205,18 +212,24 @@ function candidatesOf(trials: readonly Trial[], { coherence }: ReportParts): Rep
                 condition === undefined
                     ? null
                     : `projection ${condition.compare} ${condition.threshold.toPrecision(4)} at layer ${condition.layer}`,
-            sets: rates[i] as ReportCandidate["sets"],
+            sets: ratesBySet(trial.answers),
             coherence: coherence.get(trial) ?? null,
             violations: standing.violations,
             complete,
-            pareto: complete && !trials.some((other) => other.complete && dominates(other, trial)),
+            pareto: own !== undefined && ![...prices.values()].some((other) => dominates(other, own)),
         };
     });
 }
 
-/** Better in something that counts, and worse in nothing: what is left of the targets, and what the constraints watch. */
-function dominates({ standing: a }: Trial, { standing: b }: Trial): boolean {
-    return a.loss <= b.loss && a.excess <= b.excess && (a.loss < b.loss || a.excess < b.excess);
+/** What is left to do, and what it costs the other sets; less is better. */
+function pricesOf({ answers, standing }: Trial): number[] {
+    const { preserve, neutral } = ratesBySet(answers);
+    return [standing.loss, -(preserve?.refusalRate ?? 0), neutral?.refusalRate ?? 0, -(neutral?.accuracy ?? 0)];
+}
+
+/** Better in something, and worse in nothing. */
+function dominates(a: readonly number[], b: readonly number[]): boolean {
+    return a.every((price, i) => price <= (b[i] as number)) && a.some((price, i) => price < (b[i] as number));
 }
 
 function labelsOf({ answers }: ReportParts["evaluation"]): RunReport["evaluation"]["labels"] {

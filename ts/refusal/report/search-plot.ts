@@ -42,7 +42,7 @@ export function searchPlot({ title, candidates, chosen, axes, mixed, goal }: Sea
     const strengths = [...new Set(candidates.map(({ strength }) => strength))].sort((a, b) => b - a);
     const free = mixed || strengths.length > mostRows;
     const [column, row] = free
-        ? [Math.max(16, columnStep(axes.layers.length)), 18]
+        ? [Math.max(16, columnStep(axes.layers.length)), 15]
         : steps(axes.layers.length, strengths.length);
     const side = Math.min(column, row);
     const values = candidates.map((candidate) => markOf(candidate, side, candidate === chosen));
@@ -61,7 +61,8 @@ export function searchPlot({ title, candidates, chosen, axes, mixed, goal }: Sea
             {
                 name: "candidates",
                 data: { values: values.filter(({ rate }) => rate !== undefined) },
-                mark: { type: "point", filled: true, opacity: 1 },
+                // An edge in the colour of the page keeps neighbours apart.
+                mark: { type: "point", filled: true, opacity: 1, stroke: "var(--card)", strokeWidth: 1 },
                 encoding: {
                     ...place,
                     size: { field: "area", type: "quantitative", scale: null, legend: null },
