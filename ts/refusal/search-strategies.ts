@@ -15,7 +15,7 @@ export interface EfficientOptions {
 
 /**
  * Successive halving (arXiv 1502.07943), then steps to better neighbours. Many candidates are measured on few prompts, a
- * quarter of them on half, six on all; then what differs from the best in one respect is tried as long as that helps.
+ * quarter of them on half, six on all; then what differs in one respect from the best, and from those next to it, is tried.
  */
 export async function searchEfficiently(input: SearchInput, options: EfficientOptions): Promise<TrialBook> {
     const first = spreadCandidates(input, options.candidates, input.seed);
@@ -39,15 +39,21 @@ export async function searchEfficiently(input: SearchInput, options: EfficientOp
     return book;
 }
 
-/** Tries the neighbours of the best; whether one of them is better. */
+/** Of the best so many are worth a look at their neighbours. */
+const explored = 4;
+
+/**
+ * Tries the neighbours of the best whose neighbours were not tried before; false where none of the best is left.
+ */
 export async function improve(book: TrialBook): Promise<boolean> {
-    const [best] = book.complete;
-    if (best === undefined) {
-        return false;
+    for (const { candidate } of book.complete.slice(0, explored)) {
+        const untried = neighboursOf(candidate, book.input).filter((each) => !book.isTried(each));
+        if (untried.length > 0) {
+            await measureWhereOpen(book, untried);
+            return true;
+        }
     }
-    const untried = neighboursOf(best.candidate, book.input).filter((each) => !book.isComplete(each));
-    await measureWhereOpen(book, untried);
-    return book.complete[0] !== best;
+    return false;
 }
 
 /** Candidates that are measured whole side by side: as one ends, the others may need no measuring any more. */

@@ -68,8 +68,9 @@ export class TrialBook {
         return this.#ranked.filter(({ set }) => set === "target");
     }
 
-    isComplete(candidate: Candidate): boolean {
-        return this.#trials.get(candidateKey(candidate))?.complete === true;
+    /** Whether it was measured, were it only until it could not be the best any more. */
+    isTried(candidate: Candidate): boolean {
+        return this.#trials.has(candidateKey(candidate));
     }
 
     /**
