@@ -4,10 +4,8 @@ import { fileFingerprint } from "./content-key.js";
 import type { EvaluateSettings, FitSettings } from "./pipeline-options.js";
 import type { Prompt } from "./prompt.js";
 import { messagesOf } from "./prompt-rows.js";
+import { threadsFor } from "./threads.js";
 import type { AnswerMaker } from "./trials.js";
-
-/** Models below it gain nothing from a second thread. */
-const small = 50e6;
 
 export interface Answering extends AsyncDisposable {
     maker: AnswerMaker;
@@ -27,7 +25,7 @@ export async function openAnswering(
 ): Promise<Answering> {
     const { model, modelPath, judge, system, maxTokens, run, signal, onEvent } = settings;
     const fingerprint = await fileFingerprint(modelPath);
-    const threads = settings.threads ?? (model.info.parameters < small ? 1 : undefined);
+    const threads = settings.threads ?? threadsFor(model);
     const context = await model.createContext({
         sequences: settings.sequences,
         contextSize: settings.contextSize ?? roomFor(model, prompts, system, maxTokens),

@@ -4,6 +4,7 @@ import { contentKey, fileFingerprint } from "./content-key.js";
 import type { Judge, JudgedText, JudgeOptions, Verdict } from "./judge.js";
 import { JudgeTemplate } from "./judge-template.js";
 import { parsed, throwIfAborted } from "./parse.js";
+import { threadsFor } from "./threads.js";
 import { type VerdictTokens, verdictOf, verdictTokens } from "./verdict-tokens.js";
 
 export interface LocalJudgeOptions {
@@ -21,7 +22,7 @@ export interface LocalJudgeOptions {
     /** Tokens that a question, its answer and the template have room for. Default: what the model was trained with, up to 8192. */
     contextSize?: number | undefined;
     /** Default: all cores. */
-    threads?: number | undefined;
+    /** Default: all cores; one for models below 50 million parameters, which gain nothing from more. */
     /** Layers on a GPU. Default 0. */
     gpuLayers?: number | "all" | undefined;
 }
@@ -93,12 +94,13 @@ export class LocalJudge implements Judge {
             const tokens = verdictTokens(model, words);
             const shared = model.info.recurrent ? new Int32Array(0) : sharedBeginning(model, template);
             const contextSize = shape.contextSize ?? Math.min(model.info.trainingContext, largestDefaultContext);
+            const threads = shape.threads ?? threadsFor(model);
             const context = await model.createContext({
                 sequences: shape.sequences,
                 batchSize: shape.batchSize,
                 contextSize,
                 memoryTokens: Math.max(shape.batchSize, contextSize) + shape.sequences * Math.max(1, shared.length),
-                ...(shape.threads === undefined ? {} : { threads: shape.threads }),
+                ...(threads === undefined ? {} : { threads }),
             });
             const id = contentKey("local judge", fingerprint, template.source, words);
             return new LocalJudge(id, context, template, tokens, shared);
