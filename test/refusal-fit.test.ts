@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from "ava";
-import { loadModel, loadVector, presetOf, saveVector, steerAsSaved } from "llama-steer";
+import { loadModel, loadVector, presetOf, SteeringVector, saveVector, steerAsSaved, withPreset } from "llama-steer";
 import {
     evaluateRefusal,
     type FitRefusalOptions,
@@ -110,11 +110,22 @@ test("a grid search measures every combination, and stops early where one cannot
     t.is(1 - (chosen?.sets.target?.accuracy ?? 0), least);
 });
 
+test("answers that steering has garbled are told by their perplexity", async (t) => {
+    const prompts = all.filter(({ split, set }, i) => split === "eval" && set !== "preserve" && i % 6 === 0);
+    const layers = [2, 3, 4];
+    const { hiddenSize } = model.info;
+    const noise = Float32Array.from({ length: layers.length * hiddenSize }, (_, i) => 4 * Math.sin(i * i));
+    const { coherence } = await evaluateRefusal({ ...given, prompts, vector: new SteeringVector(layers, noise) });
+    t.true((coherence?.perplexityRatio ?? 0) > 2, JSON.stringify(coherence));
+    const none = await evaluateRefusal({ ...given, prompts, vector: new SteeringVector(layers, noise), strength: 0 });
+    t.true(Math.abs((none.coherence?.perplexityRatio ?? 0) - 1) < 0.1, JSON.stringify(none.coherence));
+    t.is(none.coherence?.repetition, 0);
+});
+
 test("a saved vector steers a sequence, as strongly as asked; what fails steers nothing", async (t) => {
     const context = await model.createContext({ sequences: 1 });
     const sequence = context.sequence();
     const path = `${folder.path}/plain.safetensors`;
-    const { SteeringVector, withPreset } = await import("llama-steer");
     const data = Float32Array.from({ length: 2 * model.info.hiddenSize }, (_, i) => Math.sin(i));
     const vector = withPreset(new SteeringVector([2, 3], data), {
         interventions: [

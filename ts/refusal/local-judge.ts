@@ -21,8 +21,8 @@ export interface LocalJudgeOptions {
     batchSize?: number | undefined;
     /** Tokens that a question, its answer and the template have room for. Default: what the model was trained with, up to 8192. */
     contextSize?: number | undefined;
-    /** Default: all cores. */
     /** Default: all cores; one for models below 50 million parameters, which gain nothing from more. */
+    threads?: number | undefined;
     /** Layers on a GPU. Default 0. */
     gpuLayers?: number | "all" | undefined;
 }
