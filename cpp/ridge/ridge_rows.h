@@ -51,6 +51,20 @@ public:
             });
     }
 
+    /// The same in float32: rounded once, from float64.
+    template <typename user>
+    void each_float_chunk(user && use) const {
+        constexpr std::size_t bytes = std::size_t(8) << 20;
+        const std::size_t most = std::min(count(), std::clamp<std::size_t>(bytes / sizeof(float) / cols(), 256, 4096));
+        std::vector<float> room(cols()), chunk(most * cols());
+        for (std::size_t first = 0; first < count(); first += most) {
+            stop_if(aborted_);
+            const std::size_t rows = std::min(most, count() - first);
+            for (std::size_t i = 0; i < rows; i++) write_row(first + i, room.data(), &chunk[i * cols()]);
+            use(first, basic_matrix_view<const float>(chunk.data(), rows, cols()));
+        }
+    }
+
     /// Columns [from, from + out.cols) of all rows, centred and weighted, to out [n, some].
     void write_columns(std::size_t from, matrix_f64 out) const;
 
@@ -58,9 +72,13 @@ public:
     void multiply(const_matrix_f64 b, matrix_f64 out) const;
     /// out [any, d] = c X for c [any, n].
     void multiply_transposed(const_matrix_f64 c, matrix_f64 out) const;
+    /// out [any, d] = p X^T X for p [any, d], in one pass.
+    void multiply_gram(const_matrix_f64 p, matrix_f64 out) const;
     /// out [b.rows, d] = (y - b X^T) X, where row r of b is for target r % k: the normal equations' residual without
     /// its penalty, in one pass.
     void normal_residual(const_matrix_f64 b, matrix_f64 out) const;
+    /// The sum of |x_i|^2, the trace of X^T X.
+    double trace() const;
 
     /// [n_all, k] y - x b - a of every row, those of weight 0 too.
     std::vector<double> residuals(const std::vector<double> & b, const std::vector<double> & a) const;
@@ -69,6 +87,11 @@ private:
     void find_active();
     void find_means();
     void write_row(std::size_t i, float * room, double * out) const;
+    void write_row(std::size_t i, float * room, float * out) const;
+    std::size_t parts() const;
+    template <typename user>
+    void each_few(std::size_t parts, const user & use) const;
+    void fold(double sign, const_matrix_f64 p, const_matrix_f64 c, matrix_f64 out) const;
 
     const ridge_problem & problem_;
     const abort_check & aborted_;

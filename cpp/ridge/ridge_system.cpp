@@ -20,9 +20,18 @@ void add_to(const_matrix_f64 x, transpose op, single::matrix_f32 gram, std::vect
     single::add_gram({room.data(), x.rows, x.cols}, op == transpose::yes, gram);
 }
 
-template <typename real>
-void sum_primal(const ridge_rows & rows, ridge_gram<real> & gram, const std::function<void(double)> & progress) {
-    std::vector<real> room;
+// In float32 without a chunk in float64: half the room, and one conversion for each number.
+void sum_primal(const ridge_rows & rows, ridge_gram<float> & gram, const std::function<void(double)> & progress) {
+    rows.each_float_chunk([&](std::size_t first, single::const_matrix_f32 x) {
+        single::add_gram(x, true, gram.view());
+        progress(double(first + x.rows) / double(rows.count()));
+    });
+    gram.facts.trace = rows.trace();
+    gram.facts.fourth = std::numeric_limits<double>::quiet_NaN();
+}
+
+void sum_primal(const ridge_rows & rows, ridge_gram<double> & gram, const std::function<void(double)> & progress) {
+    std::vector<double> room;
     rows.each_chunk([&](std::size_t first, const_matrix_f64 x) {
         add_to(x, transpose::yes, gram.view(), room);
         for (std::size_t i = 0; i < x.rows; i++) {
