@@ -1,7 +1,8 @@
 // Lanczos' method for (A + alpha I) x = b and every alpha > 0 at once, A symmetric and positive semidefinite: the
 // orthonormal basis Q_j of b, Ab, .., A^(j-1) b has Q_j^T A Q_j = T_j tridiagonal, the same for A + alpha I, so that
 //
-//   x_j(alpha) = |b| Q_j (T_j + alpha I)^-1 e_1        |b - (A + alpha I) x_j| = beta_j |last element of |b| (..)^-1 e_1|
+//   x_j(alpha) = |b| Q_j (T_j + alpha I)^-1 e_1        |b - (A + alpha I) x_j| = beta_j |last element of |b| (..)^-1
+//   e_1|
 //
 // With full reorthogonalisation; the smallest alpha converges last and is the one to watch.
 // Sources: Paige and Saunders, SIAM J. Numer. Anal. 12 (1975); Jegerlehner, hep-lat/9612014, for many shifts.

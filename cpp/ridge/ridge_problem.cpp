@@ -56,11 +56,15 @@ void check_problem(const ridge_problem & problem, bool is_part) {
     if (problem.target_count == 0) refuse(error_code::INVALID_ARGUMENT, "there are no targets");
     check_block(x);
     if (!problem.targets) refuse(error_code::INVALID_ARGUMENT, "targets has no data");
-    check_weights(problem, is_part);
-    check_targets(problem);
+    check_targets_and_weights(problem, is_part);
     for (std::size_t i = 0; i < x.rows; i++) {
         visit_row(x, i, [&](const auto * from) { check_finite_row(from, x.cols, x.number + i, "features"); });
     }
+}
+
+void check_targets_and_weights(const ridge_problem & problem, bool is_part) {
+    check_weights(problem, is_part);
+    check_targets(problem);
 }
 
 void check_options(const ridge_options & options) {
@@ -110,7 +114,8 @@ std::size_t ridge_bytes(std::size_t active, std::size_t cols, std::size_t target
     const double rows = primal ? std::clamp(double(std::size_t(8) << 20) / (8 * d), 256.0, 4096.0) * d : 256 * (n + d);
     const double basis = d * k * double(row_steps(active, cols, targets, options) + 2);
     const double matrix = order * order * matrices * (single ? 0.5 : 1);
-    const double bytes = 8 * (std::max(matrix, basis) + solutions + 3 * std::max(rows, 1e6) + 6 * n);
+    const double bytes =
+        8 * (std::max(matrix, basis) + solutions + 3 * std::max(rows, 1e6) + 6 * n) + double(options.copied_bytes);
     if (bytes > 4e18) refuse(error_code::OUT_OF_MEMORY, "the fit needs " + bytes_text(bytes));
     return static_cast<std::size_t>(bytes);
 }
@@ -124,14 +129,14 @@ std::size_t row_steps(std::size_t active, std::size_t cols, std::size_t targets,
     if (!possible || options.method == ridge_method::matrix) return 0;
     const double least = double(std::min(active, cols)), most = double(std::max(active, cols));
     if (options.method == ridge_method::rows) return std::size_t(least) + 1;
-    const bool path = reduces_once(options), single = !path && single::available() &&
-                                                      options.precision == ridge_precision::automatic;
+    const bool path = reduces_once(options),
+               single = !path && single::available() && options.precision == ridge_precision::automatic;
     // A matrix costs least operations for each number of the features, a factor a third of its order cubed; a reduction
     // as much as four factors.
     const double factors = path ? 4 : double(options.lambdas.size());
     const double matrix = (least + factors * least * least / (3 * most)) * (single ? 0.5 : 1);
     const double steps = matrix / (pass_cost * double(targets));
-    return steps < 12 ? 0 : std::size_t(steps);
+    return steps < 32 ? 0 : std::size_t(steps);
 }
 
 bool single_suffices(const ridge_options & options, double trace, std::size_t cols) {

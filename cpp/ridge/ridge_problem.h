@@ -53,6 +53,7 @@ struct ridge_options {
     bool residuals = false;
     bool diagnostics = true;       ///< degrees of freedom and leave-one-out error: about as much work again
     std::size_t memory_limit = 0;  ///< bytes beside the caller's arrays; 0: none
+    std::size_t copied_bytes = 0;  ///< what the caller copied for this solve: counted against the limit too
     abort_check aborted;
     std::function<void(double)> progress;  ///< called on the solving thread with the fraction done
 };
@@ -83,10 +84,12 @@ struct ridge_solution {
 /// Throws INVALID_ARGUMENT (n or d or k 0, a bad stride or lambda, a weight out of range), NOT_FINITE (which element),
 /// EMPTY_CLASS (all weights 0; not for rows that are a part of what is fitted).
 void check_problem(const ridge_problem & problem, bool is_part = false);
+/// What check_problem says of targets and weights, for rows that will come in pieces: only features.rows is looked at.
+void check_targets_and_weights(const ridge_problem & problem, bool is_part);
 void check_options(const ridge_options & options);
 
-/// Bytes a solve takes beside the caller's arrays. `active`: rows of positive weight. Errors: OUT_OF_MEMORY beyond
-/// 2^62.
+/// Bytes a solve takes beside the caller's arrays, options.copied_bytes included. `active`: rows of positive weight.
+/// Errors: OUT_OF_MEMORY beyond 2^62.
 std::size_t ridge_bytes(std::size_t active, std::size_t cols, std::size_t targets, const ridge_options & options);
 
 /// Rows of positive weight.

@@ -50,8 +50,8 @@ void ridge_rows::each_few(std::size_t parts, const user & use) const {
     });
 }
 
-/// Row t of out [any, d] = sum over i of (sign x_i^T p_t + c_ti) x_i, where p or c may have no rows, and c [k, n] serves
-/// each group of k.
+/// Row t of out [any, d] = sum over i of (sign x_i^T p_t + c_ti) x_i, where p or c may have no rows, and c [k, n]
+/// serves each group of k.
 void ridge_rows::fold(double sign, const_matrix_f64 p, const_matrix_f64 c, matrix_f64 out) const {
     const std::size_t shares = parts(), size = out.rows * out.cols;
     std::vector<double> sums(shares * size, 0.0);

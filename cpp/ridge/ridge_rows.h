@@ -36,7 +36,7 @@ public:
     const_matrix_f64 y() const { return {y_.data(), targets(), count()}; }
 
     /// use(first, X): chunks X [some, d] of centred, weighted rows in order, `first` being the number of their first
-    /// row among the active ones. Asks for an abort before each.
+    /// row among the active ones; it may overwrite X. Asks for an abort before each.
     template <typename user>
     void each_chunk(user && use) const {
         row_chunks chunks(count(), cols());
@@ -44,7 +44,7 @@ public:
         std::size_t first = 0;
         chunks.each(
             count(), [&](std::size_t i, double * out) { write_row(i, room.data(), out); },
-            [&](const_matrix_f64 x) {
+            [&](matrix_f64 x) {
                 stop_if(aborted_);
                 use(first, x);
                 first += x.rows;

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <type_traits>
 
 namespace llama_steer::ridge {
 
@@ -48,7 +47,8 @@ template <typename real>
 void sum_dual(const ridge_rows & rows, ridge_gram<real> & gram, const std::function<void(double)> & progress,
               const abort_check & aborted) {
     const std::size_t n = rows.count(), d = rows.cols();
-    const std::size_t width = std::min(d, std::clamp<std::size_t>((std::size_t(1) << 20) / n, 256, 4096));
+    // No more than the matrix takes, and of an 8 MB that stays in the caches.
+    const std::size_t width = std::min(d, std::clamp<std::size_t>(std::min((std::size_t(1) << 20) / n, n), 256, 4096));
     std::vector<double> panel(n * width), norms(n, 0.0);
     std::vector<real> room;
     for (std::size_t from = 0; from < d; from += width) {
@@ -65,17 +65,15 @@ void sum_dual(const ridge_rows & rows, ridge_gram<real> & gram, const std::funct
     }
 }
 
-template <typename real>
-double squared_norm(basic_matrix_view<real> lower) {
-    if (std::is_same_v<real, float>) return std::numeric_limits<double>::quiet_NaN();
+double squared_norm(const_matrix_f64 lower) {
     double sum = 0;
     for (std::size_t i = 0; i < lower.rows; i++) {
-        double row = 0;
-        for (std::size_t j = 0; j < i; j++) row += 2 * double(lower(i, j)) * double(lower(i, j));
-        sum += row + double(lower(i, i)) * double(lower(i, i));
+        sum += 2 * builtin::dot(i, lower.row(i), lower.row(i)) + lower(i, i) * lower(i, i);
     }
     return sum;
 }
+
+double squared_norm(single::const_matrix_f32) { return std::numeric_limits<double>::quiet_NaN(); }
 
 /// u, or 0 without intercept.
 std::vector<double> null_direction(const ridge_rows & rows) {

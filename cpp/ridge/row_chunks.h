@@ -20,14 +20,14 @@ public:
           cols_(cols),
           data_(capacity_ * cols) {}
 
-    /// For rows 0 .. rows - 1 in order: write_row(i, out) puts row i to out [cols], use_chunk(const_matrix_f64) gets
-    /// each full chunk and the rest.
+    /// For rows 0 .. rows - 1 in order: write_row(i, out) puts row i to out [cols], use_chunk(matrix_f64) gets
+    /// each full chunk and the rest, and may overwrite it.
     template <typename writer, typename user>
     void each(std::size_t rows, writer && write_row, user && use_chunk) {
         for (std::size_t first = 0; first < rows; first += capacity_) {
             const std::size_t count = std::min(capacity_, rows - first);
             for (std::size_t i = 0; i < count; i++) write_row(first + i, data_.data() + i * cols_);
-            use_chunk(const_matrix_f64(data_.data(), count, cols_));
+            use_chunk(matrix_f64(data_.data(), count, cols_));
         }
     }
 

@@ -1,6 +1,6 @@
 // Ridge solutions from products with the rows alone: Lanczos on A = X^T X, one pass over the rows a step, for every
-// alpha at once. Nothing of order d x d or n x n is ever formed, so that a fit which a ridge conditions well costs a few
-// dozen passes rather than n d^2 operations. What it cannot give are the diagnostics that need the whole matrix.
+// alpha at once. Nothing of order d x d or n x n is ever formed, so that a fit which a ridge conditions well costs a
+// few dozen passes rather than n d^2 operations. What it cannot give are the diagnostics that need the whole matrix.
 #pragma once
 
 #include "ridge_rows.h"

@@ -156,7 +156,7 @@ LS_INLINE void write_row(std::size_t cols, const float * row, const double * mea
                                        float * out) {                                                                  \
         write_row(cols, row, mean, factor, out);                                                                       \
     }                                                                                                                  \
-    constexpr row_kernel row_kernel_##name{#name,     dots_##name,  squares_##name,                                    \
+    constexpr row_kernel row_kernel_##name{#name,      dots_##name,  squares_##name,                                   \
                                            add_##name, write_##name, write_single_##name};
 
 LS_ROW_KERNEL(plain, )
