@@ -1,6 +1,7 @@
 #include "ridge_calls.h"
 
 #include "errors.h"
+#include "ridge/blas.h"
 #include "ridge/moments_accumulator.h"
 #include "ridge/ridge_solver.h"
 #include "ridge_arguments.h"
@@ -63,6 +64,15 @@ Napi::Value ridge_bytes_call(const Napi::CallbackInfo & info) {
         ridge::ridge_options options = ridge_options_argument(object_argument(info[3], "options"));
         options.copied_bytes = static_cast<size_t>(integer_argument(info[4], "copiedBytes", 0, (int64_t(1) << 53) - 1));
         return Napi::Number::New(info.Env(), static_cast<double>(ridge::ridge_bytes(rows, width, targets, options)));
+    });
+}
+
+Napi::Value ridge_threads_call(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        if (!info[0].IsUndefined()) {
+            ridge::set_threads(static_cast<size_t>(integer_argument(info[0], "count", 0, 1024)));
+        }
+        return Napi::Number::New(info.Env(), static_cast<double>(ridge::threads()));
     });
 }
 

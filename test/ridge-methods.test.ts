@@ -1,5 +1,6 @@
 import test from "ava";
-import { backend, ridgePath, solveRidge } from "llama-steer/ridge";
+import { backend, ridgePath, setThreads, solveRidge, threads } from "llama-steer/ridge";
+import { expectCode } from "./support/expect-code.js";
 import { maxDifference, randomNumbers } from "./support/numbers.js";
 
 // Large enough that products with the rows are worth their while.
@@ -66,4 +67,22 @@ test("what is expected to take longer than a factor, or asks for diagnostics, ge
     t.true(maxDifference(few.coefficients, told.coefficients) < 1e-12 * largest(told.coefficients));
     const tiny = await solveRidge({ ...small, ...quick, lambda: 1e-9 });
     t.deepEqual([tiny.solver, tiny.precision], ["cholesky", "f64"], "float32 would not be bound to converge");
+});
+
+test.serial("threads can be set, and change no more than rounding", async (t) => {
+    const before = threads();
+    t.true(before >= 1);
+    const fits = [];
+    for (const count of [1, 3]) {
+        setThreads(count);
+        t.is(threads(), count);
+        fits.push(await solveRidge({ ...data, ...quick, lambda: 1 }));
+    }
+    const [one, three] = fits.map((each) => each.coefficients) as [Float64Array, Float64Array];
+    t.true(maxDifference(one, three) < 1e-11 * largest(one));
+    for (const wrong of [-1, 1.5, 1025, "2", undefined]) {
+        await expectCode(t, "INVALID_ARGUMENT", () => setThreads(wrong as never), /count/);
+    }
+    setThreads(0);
+    t.is(threads(), before);
 });

@@ -344,6 +344,8 @@ interface Native {
         memoryLimit: number;
     }): NativeRidgeAccumulator;
     ridgeBackend(): string;
+    /** Sets the threads where a count is given, 0 for the default; tells them. */
+    ridgeThreads(count?: number): number;
     /** The strengths of a sequence's tokens, of which the first `promptTokens` are its prompt. */
     scheduleValues(
         schedule: NativeSchedule,

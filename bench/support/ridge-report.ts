@@ -71,7 +71,8 @@ export function ridgeTable(all: readonly Measured[]): { rows: RidgeRow[]; text: 
     const rows = all.map((each): RidgeRow => {
         const own = find(all, each, "ours", each.lambdas) as Measured;
         const { median: ratio, interval: spread } = ratios(each.seconds, own.seconds);
-        const { median } = quantiles(each.seconds.filter((seconds) => !Number.isNaN(seconds)));
+        const timed = each.seconds.filter((seconds) => !Number.isNaN(seconds));
+        const median = timed.length === 0 ? Number.NaN : quantiles(timed).median;
         return {
             case: `n=${each.rows} d=${each.width}, ${each.lambdas} λ: ${each.side}`,
             median: 1000 * median,

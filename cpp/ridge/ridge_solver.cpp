@@ -56,8 +56,11 @@ public:
 private:
     std::size_t k() const { return rows_.targets(); }
 
+    // A way that was tried in vain leaves its progress behind: the next is silent until it is further.
     void report(double fraction) const {
-        if (options_.progress) options_.progress(fraction);
+        if (!options_.progress || fraction <= reported_) return;
+        reported_ = fraction;
+        options_.progress(fraction);
     }
 
     bool single_serves() {
@@ -327,6 +330,7 @@ private:
     const ridge_rows rows_;
     const ridge_form form_;
     std::string notice_;
+    mutable double reported_ = -1;
 };
 
 }  // namespace

@@ -291,6 +291,11 @@ TEST(ridge_by_rows_hears_an_abort_and_reports) {
     CHECK(solve_ridge(s.problem(), o).front().solver == ridge_solver::lanczos);
     CHECK(fractions.size() > 3 && fractions.back() == 1);
     CHECK(std::is_sorted(fractions.begin(), fractions.end()));
+    // In vain, and then by a factor.
+    fractions.clear();
+    o.lambdas = {1e-9};
+    CHECK(solve_ridge(s.problem(), o).front().solver == ridge_solver::cholesky);
+    CHECK(std::is_sorted(fractions.begin(), fractions.end()) && fractions.back() == 1);
 }
 
 TEST(ridge_automatic_method_weighs_the_costs) {

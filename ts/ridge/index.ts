@@ -11,3 +11,4 @@ export {
     type SolveRidgeOptions,
     solveRidge,
 } from "./solve-ridge.js";
+export { setThreads, threads } from "./threads.js";
