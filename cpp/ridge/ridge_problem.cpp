@@ -111,11 +111,15 @@ std::size_t ridge_bytes(std::size_t active, std::size_t cols, std::size_t target
     // A list of few is factored one by one from a kept Gram matrix.
     const double matrices = path > 1 ? 2 : tries_krylov(options, targets) ? (order > 1024 ? 1.25 : 2) : 1;
     const double solutions = 4 * k * (n + d) * (reduced ? 1 + double(options.lambdas.size()) : 1);
-    const double rows = primal ? std::clamp(double(std::size_t(8) << 20) / (8 * d), 256.0, 4096.0) * d : 256 * (n + d);
+    // Rows on their way: chunks of row_chunks.h; in the dual panels of columns, and rows of the inverse.
+    const double million = double(std::size_t(1) << 20);
+    const double chunk = std::min(n, std::clamp(million / d, 256.0, 4096.0)) * d;
+    const double panel = n * std::max(256.0, std::min(d, std::clamp(std::min(million / n, n), 256.0, 4096.0)));
+    const double rows = primal ? chunk : std::max(chunk, panel);
     const double basis = d * k * double(row_steps(active, cols, targets, options) + 2);
     const double matrix = order * order * matrices * (single ? 0.5 : 1);
     const double bytes =
-        8 * (std::max(matrix, basis) + solutions + 3 * std::max(rows, 1e6) + 6 * n) + double(options.copied_bytes);
+        8 * (std::max(matrix, basis) + solutions + 3 * rows + 6 * (n + d)) + double(options.copied_bytes);
     if (bytes > 4e18) refuse(error_code::OUT_OF_MEMORY, "the fit needs " + bytes_text(bytes));
     return static_cast<std::size_t>(bytes);
 }

@@ -8,6 +8,7 @@
 #include "parallel.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace llama_steer::ridge {
 
@@ -48,6 +49,16 @@ void ridge_rows::each_few(std::size_t parts, const user & use) const {
             use(part, i, some, rows);
         }
     });
+}
+
+/// out [d] += sum over i of w_i (features of row i - origin), as the mean is found.
+void ridge_rows::add_rows(const std::vector<double> & origin, std::vector<double> & out) const {
+    const std::size_t shares = parts(), d = cols();
+    std::vector<double> sums(shares * d, 0.0);
+    each_few(shares, [&](std::size_t part, std::size_t first, std::size_t some, const float * const * rows) {
+        best_row_kernel().add(some, d, rows, origin.data(), &weights_[first], &sums[part * d]);
+    });
+    for (std::size_t i = 0; i < sums.size(); i++) out[i % d] += sums[i];
 }
 
 /// Row t of out [any, d] = sum over i of (sign x_i^T p_t + c_ti) x_i, where p or c may have no rows, and c [k, n]
@@ -117,6 +128,7 @@ void ridge_rows::normal_residual(const_matrix_f64 b, matrix_f64 out) const {
 }
 
 double ridge_rows::trace() const {
+    if (trace_ >= 0) return trace_;
     const std::size_t shares = parts();
     std::vector<double> sums(shares, 0.0);
     each_few(shares, [&](std::size_t part, std::size_t first, std::size_t some, const float * const * rows) {
@@ -124,9 +136,8 @@ double ridge_rows::trace() const {
         best_row_kernel().squares(some, cols(), rows, mean_.data(), squares);
         for (std::size_t r = 0; r < some; r++) sums[part] += weights_[first + r] * squares[r];
     });
-    double all = 0;
-    for (const double sum : sums) all += sum;
-    return all;
+    trace_ = std::accumulate(sums.begin(), sums.end(), 0.0);
+    return trace_;
 }
 
 }  // namespace llama_steer::ridge

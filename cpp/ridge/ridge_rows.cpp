@@ -7,6 +7,17 @@
 
 namespace llama_steer::ridge {
 
+namespace {
+
+void write(std::size_t cols, const float * row, const double * mean, double factor, double * out) {
+    builtin::best_row_kernel().write(cols, row, mean, factor, out);
+}
+void write(std::size_t cols, const float * row, const double * mean, double factor, float * out) {
+    builtin::best_row_kernel().write_single(cols, row, mean, factor, out);
+}
+
+}  // namespace
+
 ridge_rows::ridge_rows(const ridge_problem & problem, const abort_check & aborted)
     : problem_(problem), aborted_(aborted) {
     find_active();
@@ -38,32 +49,30 @@ void ridge_rows::find_means() {
     if (!problem_.intercept) return;
     const std::size_t k = targets(), d = cols();
     const double * first_targets = problem_.targets + active_[0] * k;
-    std::vector<float> room(d), origin_room(d);
-    const float * origin = floats_of(problem_.features, active_[0], origin_room.data());
-    const std::vector<double> wide_origin(origin, origin + d);
+    std::vector<float> room(d);
+    const float * first = floats_of(problem_.features, active_[0], room.data());
+    const std::vector<double> origin(first, first + d);
+    add_rows(origin, mean_);
+    for (std::size_t j = 0; j < d; j++) mean_[j] = origin[j] + mean_[j] / total_;
     for (std::size_t i = 0; i < count(); i++) {
-        if (i % 256 == 0) stop_if(aborted_);
-        const float * row = floats_of(problem_.features, active_[i], room.data());
-        const double share = weights_[i] / total_;
-        builtin::best_row_kernel().add(1, d, &row, wide_origin.data(), &share, mean_.data());
         const double * from = problem_.targets + active_[i] * k;
-        for (std::size_t t = 0; t < k; t++) target_mean_[t] += share * (from[t] - first_targets[t]);
+        for (std::size_t t = 0; t < k; t++) target_mean_[t] += weights_[i] / total_ * (from[t] - first_targets[t]);
     }
-    for (std::size_t j = 0; j < d; j++) mean_[j] += double(origin[j]);
     for (std::size_t t = 0; t < k; t++) target_mean_[t] += first_targets[t];
 }
 
 void ridge_rows::write_row(std::size_t i, float * room, double * out) const {
     const float * from = floats_of(problem_.features, active_[i], room);
-    builtin::best_row_kernel().write(cols(), from, mean_.data(), roots_[i], out);
+    write(cols(), from, mean_.data(), roots_[i], out);
 }
 
 void ridge_rows::write_row(std::size_t i, float * room, float * out) const {
     const float * from = floats_of(problem_.features, active_[i], room);
-    builtin::best_row_kernel().write_single(cols(), from, mean_.data(), roots_[i], out);
+    write(cols(), from, mean_.data(), roots_[i], out);
 }
 
-void ridge_rows::write_columns(std::size_t from, matrix_f64 out) const {
+template <typename real>
+void ridge_rows::write_columns(std::size_t from, basic_matrix_view<real> out) const {
     row_block part = problem_.features;
     const std::size_t size = part.type == element_type::f32 ? sizeof(float) : sizeof(std::uint16_t);
     part.data = static_cast<const char *>(part.data) + from * size;
@@ -71,9 +80,12 @@ void ridge_rows::write_columns(std::size_t from, matrix_f64 out) const {
     std::vector<float> room(out.cols);
     for (std::size_t i = 0; i < count(); i++) {
         const float * row = floats_of(part, active_[i], room.data());
-        builtin::best_row_kernel().write(out.cols, row, &mean_[from], roots_[i], out.row(i));
+        write(out.cols, row, &mean_[from], roots_[i], out.row(i));
     }
 }
+
+template void ridge_rows::write_columns(std::size_t, basic_matrix_view<double>) const;
+template void ridge_rows::write_columns(std::size_t, basic_matrix_view<float>) const;
 
 std::vector<double> ridge_rows::residuals(const std::vector<double> & b, const std::vector<double> & a) const {
     const row_block & x = problem_.features;

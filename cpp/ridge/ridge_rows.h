@@ -66,7 +66,8 @@ public:
     }
 
     /// Columns [from, from + out.cols) of all rows, centred and weighted, to out [n, some].
-    void write_columns(std::size_t from, matrix_f64 out) const;
+    template <typename real>
+    void write_columns(std::size_t from, basic_matrix_view<real> out) const;
 
     /// out [any, n] = b X^T for b [any, d].
     void multiply(const_matrix_f64 b, matrix_f64 out) const;
@@ -77,7 +78,7 @@ public:
     /// out [b.rows, d] = (y - b X^T) X, where row r of b is for target r % k: the normal equations' residual without
     /// its penalty, in one pass.
     void normal_residual(const_matrix_f64 b, matrix_f64 out) const;
-    /// The sum of |x_i|^2, the trace of X^T X.
+    /// The sum of |x_i|^2, the trace of X^T X; summed up when it is first asked for.
     double trace() const;
 
     /// [n_all, k] y - x b - a of every row, those of weight 0 too.
@@ -91,6 +92,7 @@ private:
     std::size_t parts() const;
     template <typename user>
     void each_few(std::size_t parts, const user & use) const;
+    void add_rows(const std::vector<double> & origin, std::vector<double> & out) const;
     void fold(double sign, const_matrix_f64 p, const_matrix_f64 c, matrix_f64 out) const;
 
     const ridge_problem & problem_;
@@ -99,6 +101,7 @@ private:
     std::vector<double> weights_, roots_;  ///< [n], of active rows
     double total_ = 0, squares_ = 0;
     std::vector<double> mean_, target_mean_, y_;
+    mutable double trace_ = -1;  ///< negative: not known yet
 };
 
 }  // namespace llama_steer::ridge

@@ -11,18 +11,15 @@ namespace llama_steer::ridge {
 
 namespace {
 
-void add_to(const_matrix_f64 x, transpose op, matrix_f64 gram, std::vector<double> &) { syrk(1, x, op, 1, gram); }
-
-void add_to(const_matrix_f64 x, transpose op, single::matrix_f32 gram, std::vector<float> & room) {
-    room.resize(x.rows * x.cols);
-    std::copy_n(x.data, room.size(), room.begin());
-    single::add_gram({room.data(), x.rows, x.cols}, op == transpose::yes, gram);
+void add_to(const_matrix_f64 x, transpose op, matrix_f64 gram) { syrk(1, x, op, 1, gram); }
+void add_to(single::const_matrix_f32 x, transpose op, single::matrix_f32 gram) {
+    single::add_gram(x, op == transpose::yes, gram);
 }
 
 // In float32 without a chunk in float64: half the room, and one conversion for each number.
 void sum_primal(const ridge_rows & rows, ridge_gram<float> & gram, const std::function<void(double)> & progress) {
     rows.each_float_chunk([&](std::size_t first, single::const_matrix_f32 x) {
-        single::add_gram(x, true, gram.view());
+        add_to(x, transpose::yes, gram.view());
         progress(double(first + x.rows) / double(rows.count()));
     });
     gram.facts.trace = rows.trace();
@@ -30,9 +27,8 @@ void sum_primal(const ridge_rows & rows, ridge_gram<float> & gram, const std::fu
 }
 
 void sum_primal(const ridge_rows & rows, ridge_gram<double> & gram, const std::function<void(double)> & progress) {
-    std::vector<double> room;
     rows.each_chunk([&](std::size_t first, const_matrix_f64 x) {
-        add_to(x, transpose::yes, gram.view(), room);
+        add_to(x, transpose::yes, gram.view());
         for (std::size_t i = 0; i < x.rows; i++) {
             const double norm = builtin::dot(x.cols, x.row(i), x.row(i));
             gram.facts.trace += norm;
@@ -49,20 +45,17 @@ void sum_dual(const ridge_rows & rows, ridge_gram<real> & gram, const std::funct
     const std::size_t n = rows.count(), d = rows.cols();
     // No more than the matrix takes, and of an 8 MB that stays in the caches.
     const std::size_t width = std::min(d, std::clamp<std::size_t>(std::min((std::size_t(1) << 20) / n, n), 256, 4096));
-    std::vector<double> panel(n * width), norms(n, 0.0);
-    std::vector<real> room;
+    std::vector<real> panel(n * width);
     for (std::size_t from = 0; from < d; from += width) {
         stop_if(aborted);
-        const matrix_f64 x(panel.data(), n, std::min(width, d - from));
+        const basic_matrix_view<real> x(panel.data(), n, std::min(width, d - from));
         rows.write_columns(from, x);
-        add_to(x, transpose::no, gram.view(), room);
-        for (std::size_t i = 0; i < n; i++) norms[i] += builtin::dot(x.cols, x.row(i), x.row(i));
+        add_to(x, transpose::no, gram.view());
         progress(double(from + x.cols) / double(d));
     }
-    for (const double norm : norms) {
-        gram.facts.trace += norm;
-        gram.facts.fourth += norm * norm;
-    }
+    gram.facts.trace = rows.trace();
+    // |x_i|^2 are the diagonal.
+    for (std::size_t i = 0; i < n; i++) gram.facts.fourth += double(gram.view()(i, i)) * double(gram.view()(i, i));
 }
 
 double squared_norm(const_matrix_f64 lower) {
