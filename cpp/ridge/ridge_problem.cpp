@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "finite.h"
+#include "row_chunks.h"
 #include "single.h"
 
 #include <algorithm>
@@ -113,7 +114,7 @@ std::size_t ridge_bytes(std::size_t active, std::size_t cols, std::size_t target
     const double solutions = 4 * k * (n + d) * (reduced ? 1 + double(options.lambdas.size()) : 1);
     // Rows on their way: chunks of row_chunks.h; in the dual panels of columns, and rows of the inverse.
     const double million = double(std::size_t(1) << 20);
-    const double chunk = std::min(n, std::clamp(million / d, 256.0, 4096.0)) * d;
+    const double chunk = std::min(n, double(chunk_rows(cols, sizeof(double)))) * d;
     const double panel = n * std::max(256.0, std::min(d, std::clamp(std::min(million / n, n), 256.0, 4096.0)));
     const double rows = primal ? chunk : std::max(chunk, panel);
     const double basis = d * k * double(row_steps(active, cols, targets, options) + 2);

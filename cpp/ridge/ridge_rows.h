@@ -54,8 +54,7 @@ public:
     /// The same in float32: rounded once, from float64.
     template <typename user>
     void each_float_chunk(user && use) const {
-        constexpr std::size_t bytes = std::size_t(8) << 20;
-        const std::size_t most = std::min(count(), std::clamp<std::size_t>(bytes / sizeof(float) / cols(), 256, 4096));
+        const std::size_t most = std::min(count(), chunk_rows(cols(), sizeof(float)));
         std::vector<float> room(cols()), chunk(most * cols());
         for (std::size_t first = 0; first < count(); first += most) {
             stop_if(aborted_);

@@ -35,7 +35,8 @@ public:
 
     std::vector<ridge_solution> run() {
         const std::size_t steps = row_steps(rows_.count(), rows_.cols(), k(), options_);
-        const double trace = steps > 0 || options_.precision == ridge_precision::automatic ? rows_.trace() : 0;
+        const bool may_be_single = options_.precision == ridge_precision::automatic && !options_.diagnostics;
+        const double trace = steps > 0 || may_be_single ? rows_.trace() : 0;
         if (steps > 0) {
             std::vector<ridge_solution> out = run_rows(steps, trace);
             if (!out.empty()) return out;

@@ -38,6 +38,14 @@ void sum_primal(const ridge_rows & rows, ridge_gram<double> & gram, const std::f
     });
 }
 
+// |x_i|^2 are the diagonal of X X^T.
+double diagonal_squares(const_matrix_f64 gram) {
+    double sum = 0;
+    for (std::size_t i = 0; i < gram.rows; i++) sum += gram(i, i) * gram(i, i);
+    return sum;
+}
+double diagonal_squares(single::const_matrix_f32) { return std::numeric_limits<double>::quiet_NaN(); }
+
 // X X^T from panels of columns, so that X itself never lies in memory.
 template <typename real>
 void sum_dual(const ridge_rows & rows, ridge_gram<real> & gram, const std::function<void(double)> & progress,
@@ -54,8 +62,7 @@ void sum_dual(const ridge_rows & rows, ridge_gram<real> & gram, const std::funct
         progress(double(from + x.cols) / double(d));
     }
     gram.facts.trace = rows.trace();
-    // |x_i|^2 are the diagonal.
-    for (std::size_t i = 0; i < n; i++) gram.facts.fourth += double(gram.view()(i, i)) * double(gram.view()(i, i));
+    gram.facts.fourth = diagonal_squares(gram.view());
 }
 
 double squared_norm(const_matrix_f64 lower) {
