@@ -1,6 +1,7 @@
 // Ridge regression against scikit-learn, SciPy and the published way of WRMD, on the same rows and the same BLAS:
 //
-//   npm run bench -- ridge [--json] [--rounds N] [--only 2000x896,...] [--spectrum decaying|white] [--seconds N]
+//   npm run bench -- ridge [--json] [--rounds N] [--only 2000x896,...] [--skip "published 32",...]
+//                          [--spectrum decaying|white] [--seconds N]
 //
 // One target, one thread. The Python sides run in a process of their own that stays alive and does one step at a time;
 // ours is the public API. In every round each side does one step, in an order that moves on from round to round; times
@@ -24,6 +25,7 @@ const { values } = parseArgs({
         json: { type: "boolean", default: false },
         rounds: { type: "string", default: "5" },
         only: { type: "string" },
+        skip: { type: "string", default: "" },
         spectrum: { type: "string", default: "decaying" },
         seconds: { type: "string", default: "10" },
     },
@@ -100,7 +102,10 @@ function difference(a: readonly Float64Array[], b: readonly Float64Array[]): num
 }
 
 async function measured(shape: { rows: number; width: number }): Promise<Measured[]> {
-    const active = sides.filter((each) => each.python === undefined || typeof python !== "string");
+    const skipped = values.skip.split(",");
+    const active = sides
+        .filter((each) => each.python === undefined || typeof python !== "string")
+        .filter((each) => !skipped.includes(`${each.name} ${each.lambdas.length}`));
     const own = active.filter((each) => each.python === undefined);
     const peaks = ridgePeaks({ ...shape, spectrum, fits: own.map(settingsOf) });
     const problem = ridgeProblem(shape.rows, shape.width, spectrum, 7);

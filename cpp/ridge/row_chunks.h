@@ -10,8 +10,8 @@
 
 namespace llama_steer::ridge {
 
-/// Rows of a chunk of elements of that size: 256 to 4096, 8 MB or as much as d x d sums take where that lies between, so
-/// that it stays in the caches, a pass over the sums is worth its while, and memory is mostly theirs.
+/// Rows of a chunk of elements of that size: 256 to 4096, 8 MB or as much as d x d sums take where that lies between,
+/// so that it stays in the caches, a pass over the sums is worth its while, and memory is mostly theirs.
 inline std::size_t chunk_rows(std::size_t cols, std::size_t element_bytes) {
     constexpr std::size_t bytes = std::size_t(8) << 20;
     return std::clamp<std::size_t>(std::min(bytes / element_bytes / cols, cols), 256, 4096);
