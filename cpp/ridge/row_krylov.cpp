@@ -12,7 +12,8 @@ namespace llama_steer::ridge {
 
 namespace {
 
-constexpr double converged_at = 1e-12, proven_at = 1e-10;
+// What is aimed at, what will do where no step is left, and what must be proven in the end.
+constexpr double converged_at = 1e-12, accepted_at = 3e-11, proven_at = 1e-10;
 constexpr std::size_t checked_every = 4, first_judged = 8;
 
 /// One target's space and how its error went down.
@@ -35,7 +36,7 @@ public:
         const bool full = steps >= most_;
         if (failed_ || !(full || steps % checked_every == 0)) return;
         bounds_.emplace_back(double(steps), std::log(space_.error_bound(alpha_)));
-        done_ = bounds_.back().second <= std::log(converged_at);
+        done_ = bounds_.back().second <= std::log(full ? accepted_at : converged_at);
         failed_ = !done_ && (full || is_hopeless());
     }
 
@@ -47,7 +48,7 @@ private:
         if (steps < double(std::max(first_judged, most_ / 4))) return false;
         const auto [earlier, before] = bounds_[bounds_.size() / 2 - (bounds_.size() > 1 ? 1 : 0)];
         const double rate = steps > earlier ? (before - bound) / (steps - earlier) : 0;
-        return !(rate > 0) || steps + (bound - std::log(converged_at)) / rate > 1.25 * double(most_);
+        return !(rate > 0) || steps + (bound - std::log(accepted_at)) / rate > double(most_);
     }
 
     lanczos space_;
