@@ -106,6 +106,7 @@ Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
     exports.Set("ridgeBytes", Napi::Function::New(env, ridge_bytes_call));
     exports.Set("createRidgeAccumulator", Napi::Function::New(env, ridge_accumulator_wrap::create));
     exports.Set("ridgeBackend", Napi::Function::New(env, ridge_backend));
+    exports.Set("ridgeThreads", Napi::Function::New(env, ridge_threads_call));
     return exports;
 }
 

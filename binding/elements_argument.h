@@ -5,6 +5,7 @@
 
 #include <napi.h>
 
+#include <functional>
 #include <vector>
 
 namespace llama_steer {
@@ -17,7 +18,9 @@ struct elements_argument {
     size_t length = 0;
     const std::byte * data = nullptr;
 
-    elements_argument(const Napi::Value & value, const char * name);
+    /// `may_copy` is told how many bytes are to be copied before they are, and throws where they must not be.
+    elements_argument(const Napi::Value & value, const char * name,
+                      const std::function<void(const elements_argument &, size_t)> & may_copy = {});
     elements_argument(const elements_argument &) = delete;
     elements_argument & operator=(const elements_argument &) = delete;
 

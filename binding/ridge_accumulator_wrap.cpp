@@ -5,6 +5,7 @@
 #include "instance.h"
 #include "moments_wrap.h"
 #include "ridge_arguments.h"
+#include "ridge_file_job.h"
 #include "task.h"
 
 #include <utility>
@@ -18,6 +19,7 @@ Napi::Function ridge_accumulator_wrap::define(Napi::Env env) {
                        {
                            InstanceMethod<&ridge_accumulator_wrap::count>("count"),
                            InstanceMethod<&ridge_accumulator_wrap::add>("add"),
+                           InstanceMethod<&ridge_accumulator_wrap::add_file>("addFile"),
                            InstanceMethod<&ridge_accumulator_wrap::add_moments>("addMoments"),
                            InstanceMethod<&ridge_accumulator_wrap::merge>("merge"),
                            InstanceMethod<&ridge_accumulator_wrap::solve>("solve"),
@@ -72,11 +74,19 @@ ridge::ridge_accumulator & ridge_accumulator_wrap::idle() const {
     return found;
 }
 
-Napi::Value ridge_accumulator_wrap::push(Napi::Env env, const std::vector<Napi::Value> & kept,
-                                         background_queue::work job, background_queue::outcome result) {
-    const dispatcher::ticket id = instance::of(env).events.begin(env, kept);
+Napi::Value ridge_accumulator_wrap::push(Napi::Env env, const std::vector<Napi::Value> & kept, reported_work job,
+                                         background_queue::outcome result) {
+    check_progress(kept.front());
+    instance & self = instance::of(env);
+    const dispatcher::ticket id = self.events.begin(env, kept);
     const Napi::Object task = make_task(env, id, [queue = queue_, env, id] { queue->cancel(env, id); });
-    queue_->push(env, id, std::move(job), std::move(result));
+    queue_->push(
+        env, id,
+        [job = std::move(job), &self, id](const std::atomic<bool> & cancelled) {
+            job([&cancelled] { return cancelled.load(); },
+                [&self, id](double fraction) { report_progress(self, id, fraction); });
+        },
+        std::move(result));
     return task;
 }
 
@@ -90,15 +100,27 @@ Napi::Value ridge_accumulator_wrap::count(const Napi::CallbackInfo & info) {
     });
 }
 
+// add(options of ridge_rows_argument, onProgress)
 Napi::Value ridge_accumulator_wrap::add(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
         const Napi::Object given = object_argument(info[0], "options");
         const auto rows = std::make_shared<ridge_rows_argument>(given);
         return push(
-            info.Env(), {info.This(), given.Get("features")},
-            [target = get(), rows](const std::atomic<bool> & cancelled) {
-                target->add(rows->problem, [&cancelled] { return cancelled.load(); });
+            info.Env(), {info[1], info.This(), given.Get("features")},
+            [target = get(), rows](const ridge::abort_check & aborted, const reporter & report) {
+                target->add(rows->problem, aborted, report);
             },
+            [](Napi::Env env) { return ridge_result(env, {}); });
+    });
+}
+
+// addFile(NativeCaptureReader, options of ridge_file_job_of, onProgress)
+Napi::Value ridge_accumulator_wrap::add_file(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        const auto job = ridge_file_job_of(get(), info[0], object_argument(info[1], "options"));
+        return push(
+            info.Env(), {info[2], info.This()},
+            [job](const ridge::abort_check & aborted, const reporter & report) { (*job)(aborted, report); },
             [](Napi::Env env) { return ridge_result(env, {}); });
     });
 }
@@ -129,7 +151,7 @@ Napi::Value ridge_accumulator_wrap::merge(const Napi::CallbackInfo & info) {
     });
 }
 
-// solve(options of ridge_options_argument, and intercept)
+// solve(options of ridge_options_argument, and intercept; onProgress)
 Napi::Value ridge_accumulator_wrap::solve(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
         const Napi::Object given = object_argument(info[0], "options");
@@ -137,10 +159,11 @@ Napi::Value ridge_accumulator_wrap::solve(const Napi::CallbackInfo & info) {
         const bool intercept = boolean_argument(given.Get("intercept"), "intercept");
         const auto solved = std::make_shared<std::vector<ridge::ridge_solution>>();
         return push(
-            info.Env(), {info.This()},
-            [source = get(), options, intercept, solved](const std::atomic<bool> & cancelled) {
+            info.Env(), {info[1], info.This()},
+            [source = get(), options, intercept, solved](const ridge::abort_check & aborted, const reporter & report) {
                 ridge::ridge_options watched = options;
-                watched.aborted = [&cancelled] { return cancelled.load(); };
+                watched.aborted = aborted;
+                watched.progress = report;
                 *solved = source->solve(watched, intercept);
             },
             [solved](Napi::Env env) { return ridge_result(env, *solved); });

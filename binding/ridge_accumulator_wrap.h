@@ -5,6 +5,7 @@
 
 #include <napi.h>
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -30,6 +31,7 @@ private:
 
     Napi::Value count(const Napi::CallbackInfo & info);
     Napi::Value add(const Napi::CallbackInfo & info);
+    Napi::Value add_file(const Napi::CallbackInfo & info);
     Napi::Value add_moments(const Napi::CallbackInfo & info);
     Napi::Value merge(const Napi::CallbackInfo & info);
     Napi::Value solve(const Napi::CallbackInfo & info);
@@ -40,7 +42,12 @@ private:
     /// The same where nothing works on it; throws INVALID_ARGUMENT.
     ridge::ridge_accumulator & idle() const;
     void release(Napi::Env env);
-    Napi::Value push(Napi::Env env, const std::vector<Napi::Value> & kept, background_queue::work job,
+
+    /// Reports a fraction done; any thread.
+    using reporter = std::function<void(double)>;
+    using reported_work = std::function<void(const ridge::abort_check &, const reporter &)>;
+    /// Queues `job`. `kept` stays until it has ended; onProgress, or undefined, comes first.
+    Napi::Value push(Napi::Env env, const std::vector<Napi::Value> & kept, reported_work job,
                      background_queue::outcome result);
 
     owned accumulator_;

@@ -6,6 +6,7 @@
 #include "ridge/moments_accumulator.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 
@@ -46,6 +47,8 @@ Napi::Value solution_object(Napi::Env env, const ridge::ridge_solution & source)
         out.Set("looError", numbers(env, source.loo_error));
     }
     out.Set("condition", source.condition);
+    constexpr std::array<const char *, 3> solvers = {"cholesky", "tridiagonal", "lanczos"};
+    out.Set("solver", solvers.at(static_cast<size_t>(source.solver)));
     out.Set("form", source.form == ridge::ridge_form::primal ? "primal" : "dual");
     out.Set("precision", source.precision == ridge::ridge_precision::f64 ? "f64" : "f32");
     out.Set("refinements", static_cast<double>(source.refinements));
@@ -68,41 +71,57 @@ std::vector<double> numbers_argument(const Napi::Value & value, const char * nam
     return {begin, begin + memory.length};
 }
 
-ridge_rows_argument::ridge_rows_argument(const Napi::Object & options)
-    : features_(options.Get("features"), "features"), targets_(numbers_argument(options.Get("targets"), "targets")) {
+void take_targets(const Napi::Object & options, const std::vector<double> & targets, std::vector<double> & weights,
+                  ridge::ridge_problem & problem) {
+    const size_t rows = problem.features.rows;
+    if (rows == 0 ? !targets.empty() : targets.size() % rows != 0) {
+        misfit("targets holds " + std::to_string(targets.size()) + " numbers, which are no whole number for each of " +
+               std::to_string(rows) + " rows");
+    }
+    problem.targets = targets.data();
+    problem.target_count = rows == 0 ? 0 : targets.size() / rows;
+    if (options.Get("weights").IsUndefined()) {
+        return;
+    }
+    weights = numbers_argument(options.Get("weights"), "weights");
+    if (weights.size() != rows) {
+        misfit("weights holds " + std::to_string(weights.size()) + " numbers for " + std::to_string(rows) + " rows");
+    }
+    problem.weights = weights.data();
+}
+
+ridge_rows_argument::ridge_rows_argument(const Napi::Object & options, const copy_check & may_copy)
+    : targets_(numbers_argument(options.Get("targets"), "targets")),
+      features_(options.Get("features"), "features", [&](const elements_argument & features, size_t copied) {
+          take_shape(options, features);
+          if (may_copy) {
+              may_copy(problem, copied);
+          }
+      }) {
+    problem.features.data = features_.data;
+}
+
+void ridge_rows_argument::take_shape(const Napi::Object & options, const elements_argument & features) {
     const size_t rows = count_argument(options, "rows", 0), width = count_argument(options, "width", 0);
     const size_t stride = count_argument(options, "stride", 0);
     const size_t needed = rows == 0 ? 0 : (rows - 1) * stride + width;
-    if (features_.length < needed) {
-        misfit("features holds " + std::to_string(features_.length) + " numbers; " + std::to_string(rows) +
-               " rows of " + std::to_string(width) + " at a stride of " + std::to_string(stride) + " take " +
-               std::to_string(needed));
+    if (features.length < needed) {
+        misfit("features holds " + std::to_string(features.length) + " numbers; " + std::to_string(rows) + " rows of " +
+               std::to_string(width) + " at a stride of " + std::to_string(stride) + " take " + std::to_string(needed));
     }
-    if (rows == 0 || targets_.size() % rows != 0) {
-        if (rows != 0) {
-            misfit("targets holds " + std::to_string(targets_.size()) +
-                   " numbers, which are no whole number for each of " + std::to_string(rows) + " rows");
-        }
+    if (rows == 0) {
         throw_invalid("features has no rows");
     }
-    problem.features = {features_.data, features_.type, rows, width, stride, 0};
-    problem.targets = targets_.data();
-    problem.target_count = targets_.size() / rows;
-    if (!options.Get("weights").IsUndefined()) {
-        weights_ = numbers_argument(options.Get("weights"), "weights");
-        if (weights_.size() != rows) {
-            misfit("weights holds " + std::to_string(weights_.size()) + " numbers for " + std::to_string(rows) +
-                   " rows");
-        }
-        problem.weights = weights_.data();
-    }
+    problem.features = {features.data, features.type, rows, width, stride, 0};
+    take_targets(options, targets_, weights_, problem);
 }
 
 ridge::ridge_options ridge_options_argument(const Napi::Object & options) {
     ridge::ridge_options out;
     out.choice = static_cast<ridge::lambda_choice>(integer_argument(options.Get("choice"), "lambda", 0, 4));
     out.lambdas = numbers_argument(options.Get("lambdas"), "lambda");
-    out.precision = static_cast<ridge::ridge_precision>(integer_argument(options.Get("precision"), "precision", 0, 1));
+    out.precision = static_cast<ridge::ridge_precision>(integer_argument(options.Get("precision"), "precision", 0, 2));
+    out.method = static_cast<ridge::ridge_method>(integer_argument(options.Get("method"), "method", 0, 1));
     out.residuals = boolean_argument(options.Get("residuals"), "residuals");
     out.diagnostics = boolean_argument(options.Get("diagnostics"), "diagnostics");
     out.memory_limit =

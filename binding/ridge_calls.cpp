@@ -1,6 +1,7 @@
 #include "ridge_calls.h"
 
 #include "errors.h"
+#include "ridge/blas.h"
 #include "ridge/moments_accumulator.h"
 #include "ridge/ridge_solver.h"
 #include "ridge_arguments.h"
@@ -11,13 +12,32 @@
 
 namespace llama_steer {
 
+namespace {
+
+/// Refuses features that would not fit beside the fit before they are copied. What is wrong with the problem otherwise
+/// is for the solver to say.
+void check_copy(const ridge::ridge_problem & problem, const ridge::ridge_options & options) {
+    const size_t active = ridge::active_rows(problem);
+    if (options.copied_bytes == 0 || options.memory_limit == 0 || active == 0 || problem.features.cols == 0) {
+        return;
+    }
+    ridge::check_memory(ridge::ridge_bytes(active, problem.features.cols, problem.target_count, options),
+                        options.memory_limit);
+}
+
+}  // namespace
+
 Napi::Value solve_ridge_call(const Napi::CallbackInfo & info) {
     const Napi::Env env = info.Env();
     return guarded(env, [&]() -> Napi::Value {
         const Napi::Object given = object_argument(info[0], "options");
-        const auto rows = std::make_shared<ridge_rows_argument>(given);
+        ridge::ridge_options options = ridge_options_argument(given);
+        const auto rows =
+            std::make_shared<ridge_rows_argument>(given, [&](const ridge::ridge_problem & problem, size_t copied) {
+                options.copied_bytes = copied;
+                check_copy(problem, options);
+            });
         rows->problem.intercept = boolean_argument(given.Get("intercept"), "intercept");
-        const ridge::ridge_options options = ridge_options_argument(given);
         check_progress(info[1]);
 
         instance & self = instance::of(env);
@@ -41,8 +61,18 @@ Napi::Value ridge_bytes_call(const Napi::CallbackInfo & info) {
         const auto rows = static_cast<size_t>(integer_argument(info[0], "rows", 1, most));
         const auto width = static_cast<size_t>(integer_argument(info[1], "width", 1, most));
         const auto targets = static_cast<size_t>(integer_argument(info[2], "targetCount", 1, most));
-        const ridge::ridge_options options = ridge_options_argument(object_argument(info[3], "options"));
+        ridge::ridge_options options = ridge_options_argument(object_argument(info[3], "options"));
+        options.copied_bytes = static_cast<size_t>(integer_argument(info[4], "copiedBytes", 0, (int64_t(1) << 53) - 1));
         return Napi::Number::New(info.Env(), static_cast<double>(ridge::ridge_bytes(rows, width, targets, options)));
+    });
+}
+
+Napi::Value ridge_threads_call(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        if (!info[0].IsUndefined()) {
+            ridge::set_threads(static_cast<size_t>(integer_argument(info[0], "count", 0, 1024)));
+        }
+        return Napi::Number::New(info.Env(), static_cast<double>(ridge::threads()));
     });
 }
 

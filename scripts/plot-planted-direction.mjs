@@ -8,6 +8,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as vega from "vega";
 import { compile } from "vega-lite";
+import { cosineWithOas } from "./lib/planted-theory.mjs";
 import { BuildError, displayed, main, root } from "./lib/project.mjs";
 import { buildTypeScript } from "./lib/typescript.mjs";
 
@@ -26,7 +27,11 @@ const series = [
     { name: 'WRMD, "oas"', colour: "#1d6fb8", options: { method: "wrmd", lambda: "oas" } },
     { name: 'WRMD, "loo"', colour: "#8a4fb0", options: { method: "wrmd", lambda: "loo" } },
 ];
-const colours = { domain: series.map((each) => each.name), range: series.map((each) => each.colour) };
+const theory = { name: 'theory of "oas"', colour: "#7fb3e0" };
+const colours = {
+    domain: [...series, theory].map((each) => each.name),
+    range: [...series, theory].map((each) => each.colour),
+};
 const ink = "#1f2937";
 const soft = "#4b5563";
 const font = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif";
@@ -97,7 +102,11 @@ function meanCosine({ vector }, planted) {
 }
 
 async function againstCount(beta, fitDirection) {
-    const points = [];
+    const noise = Array.from({ length: width - 1 }, (_, k) => 1 + (k < confounders ? mostVariance / (k + 1) : 0));
+    const points = counts.map((x) => {
+        const cosine = Math.round(1000 * cosineWithOas(x, beta, noise)) / 1000;
+        return { name: theory.name, x, cosine, theory: true };
+    });
     for (const count of counts) {
         const { planted, problem } = plant(count, beta);
         for (const { name, options } of series) {
@@ -137,12 +146,13 @@ function panel(title, subtitle, values, x) {
                 type: "nominal",
                 scale: colours,
                 sort: null,
-                legend: { title: null, orient: "bottom", columns: 4, symbolType: "stroke", labelLimit: 300 },
+                legend: { title: null, orient: "bottom", columns: 5, symbolType: "stroke", labelLimit: 300 },
             },
         },
         layer: [
-            { mark: { type: "line", strokeWidth: 1.5 } },
-            { mark: { type: "point", filled: true, size: 22, opacity: 1 } },
+            { transform: [{ filter: "!datum.theory" }], mark: { type: "line", strokeWidth: 1.5 } },
+            { transform: [{ filter: "!datum.theory" }], mark: { type: "point", filled: true, size: 22, opacity: 1 } },
+            { transform: [{ filter: "datum.theory" }], mark: { type: "line", strokeWidth: 1.5, strokeDash: [4, 3] } },
         ],
     };
 }

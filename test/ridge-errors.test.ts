@@ -1,5 +1,12 @@
 import test from "ava";
-import { RidgeAccumulator, type RidgeLambda, ridgePath, type SolveRidgeOptions, solveRidge } from "llama-steer/ridge";
+import {
+    RidgeAccumulator,
+    type RidgeLambda,
+    ridgeBytes,
+    ridgePath,
+    type SolveRidgeOptions,
+    solveRidge,
+} from "llama-steer/ridge";
 import { expectCode } from "./support/expect-code.js";
 import { ridgeData } from "./support/ridge-cases.js";
 
@@ -85,6 +92,7 @@ test("options of the wrong type are refused by name", async (t) => {
         [{ lambdaUnit: "percent" }, /lambdaUnit/],
         [{ intercept: 1 }, /intercept/],
         [{ precision: "f16" }, /precision/],
+        [{ method: "lanczos" }, /method/],
         [{ residuals: "yes" }, /residuals/],
         [{ diagnostics: 0 }, /diagnostics/],
         [{ memoryLimit: -5 }, /memoryLimit/],
@@ -106,8 +114,25 @@ test("a detached buffer is refused", async (t) => {
     await expectCode(t, "BUFFER_DETACHED", () => solveRidge({ ...data, features }));
 });
 
-test("more memory than the limit is refused before the work, with both figures", async (t) => {
+test("more memory than the limit is refused before the work, with both figures; copies count", async (t) => {
+    const options = { rows: 30, width: 6 };
     await expectCode(t, "OUT_OF_MEMORY", () => solveRidge({ ...data, memoryLimit: 1000 }), /\d+ bytes.*1000 bytes/);
+    const needed = ridgeBytes({ ...options, lambda: 1, targetCount: 2 });
+    const limited = { ...data, weights: wrong<Float64Array>(undefined) };
+    await solveRidge({ ...limited, memoryLimit: needed + data.features.byteLength });
+    await expectCode(
+        t,
+        "OUT_OF_MEMORY",
+        () => solveRidge({ ...limited, memoryLimit: needed + data.features.byteLength - 1 }),
+        /bytes/,
+    );
+    const features = new Float32Array(new SharedArrayBuffer(data.features.byteLength));
+    features.set(data.features);
+    await solveRidge({ ...limited, features, memoryLimit: needed });
+    t.is(ridgeBytes({ ...options, lambda: 1, targetCount: 2, copiedBytes: 720 }), needed + 720);
+    for (const copiedBytes of [-1, 0.5, "1"]) {
+        await expectCode(t, "INVALID_ARGUMENT", () => ridgeBytes(wrong({ ...options, lambda: 1, copiedBytes })));
+    }
     await expectCode(t, "OUT_OF_MEMORY", () => new RidgeAccumulator({ width: 1000, memoryLimit: 5000 }), /5000 bytes/);
 });
 

@@ -41,6 +41,8 @@ for (const each of stored.cases) {
         t.true(Math.abs(relative.alpha / each.alpha - 1) < 1e-10, "relative lambda");
         const single = await solveRidge({ ...data, lambda: each.lambda, intercept, precision: "f32" });
         t.true(relativeDistance(single.coefficients, each.sklearn) <= tolerance(each), "float32, refined");
+        const quick = await solveRidge({ ...data, lambda: each.lambda, intercept, diagnostics: false });
+        t.true(relativeDistance(quick.coefficients, each.sklearn) <= tolerance(each), "without diagnostics");
         if (each.loo !== undefined) {
             t.true(relativeDistance(got.looError ?? [], each.loo) < 1e-8, "leave-one-out");
         }

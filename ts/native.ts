@@ -255,8 +255,10 @@ export interface NativeRidgeOptions {
     /** 0 absolute, 1 relative, 2 loo, 3 oas, 4 ledoit-wolf. */
     choice: number;
     lambdas: Float64Array;
-    /** 0 f64, 1 f32. */
+    /** 0 f64, 1 f32, 2 auto. */
     precision: number;
+    /** 0 auto, 1 matrix. */
+    method: number;
     residuals: boolean;
     diagnostics: boolean;
     /** 0: none. */
@@ -278,12 +280,25 @@ export interface NativeRidgeResult {
     notice: string;
 }
 
+type OnProgress = ((fraction: number) => void) | undefined;
+
 export interface NativeRidgeAccumulator {
     count(): { count: number; weight: number };
-    add(rows: NativeRidgeRows): NativeTask<NativeRidgeResult>;
+    add(rows: NativeRidgeRows, onProgress: OnProgress): NativeTask<NativeRidgeResult>;
+    addFile(
+        reader: NativeCaptureReader,
+        rows: {
+            slot: number;
+            from: number;
+            count: number;
+            targets: Float32Array | Float64Array;
+            weights: Float32Array | Float64Array | undefined;
+        },
+        onProgress: OnProgress,
+    ): NativeTask<NativeRidgeResult>;
     addMoments(moments: NativeMoments, layer: number, group: number, targets: Float64Array): void;
     merge(other: NativeRidgeAccumulator): void;
-    solve(options: NativeRidgeOptions & { intercept: boolean }): NativeTask<NativeRidgeResult>;
+    solve(options: NativeRidgeOptions & { intercept: boolean }, onProgress: OnProgress): NativeTask<NativeRidgeResult>;
     dispose(): void;
 }
 
@@ -316,13 +331,21 @@ interface Native {
         options: NativeRidgeRows & NativeRidgeOptions & { intercept: boolean },
         onProgress: ((fraction: number) => void) | undefined,
     ): NativeTask<NativeRidgeResult>;
-    ridgeBytes(rows: number, width: number, targetCount: number, options: NativeRidgeOptions): number;
+    ridgeBytes(
+        rows: number,
+        width: number,
+        targetCount: number,
+        options: NativeRidgeOptions,
+        copiedBytes: number,
+    ): number;
     createRidgeAccumulator(options: {
         width: number;
         targetCount: number;
         memoryLimit: number;
     }): NativeRidgeAccumulator;
     ridgeBackend(): string;
+    /** Sets the threads where a count is given, 0 for the default; tells them. */
+    ridgeThreads(count?: number): number;
     /** The strengths of a sequence's tokens, of which the first `promptTokens` are its prompt. */
     scheduleValues(
         schedule: NativeSchedule,

@@ -115,7 +115,13 @@ void potrs(const_matrix_f64 l, matrix_f64 b) {
     same(b.cols, l.rows, "potrs: columns of B and order of L");
     if (b.rows == 0 || b.cols == 0) return;
 #if LS_FORTRAN
-    const int n = size(l.rows), count = size(b.rows), lda = stride(l), ldb = stride(b);
+    const int n = size(l.rows), count = size(b.rows), lda = stride(l), ldb = stride(b), one = 1;
+    if (b.rows == 1) {
+        // dpotrs would copy the factor for its blocks, which one right side does not repay.
+        dtrsv_("U", "T", "N", &n, l.data, &lda, b.data, &one, 1, 1, 1);
+        dtrsv_("U", "N", "N", &n, l.data, &lda, b.data, &one, 1, 1, 1);
+        return;
+    }
     int info = 0;
     dpotrs_("U", &n, &count, l.data, &lda, b.data, &ldb, &info, 1);
     if (info < 0) throw error(error_code::INTERNAL, "dpotrs refused its argument " + std::to_string(-info));

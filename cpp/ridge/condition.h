@@ -10,6 +10,7 @@ namespace llama_steer::ridge {
 
 /// The largest column sum of |A| for a symmetric A of which the lower triangle is given.
 double symmetric_norm1(const_matrix_f64 lower);
+double symmetric_norm1(basic_matrix_view<const float> lower);
 
 /// An estimate of the 1-norm condition number |A| |A^-1| from the factor `l` of A = L L^T and |A|: a lower bound,
 /// nearly always within a factor of 3. Costs a few solves. Infinite where the estimate overflows. Source: Hager, SIAM

@@ -17,6 +17,10 @@ void dgemv_(const char * op, const int * m, const int * n, const double * alpha,
 void dpotrf_(const char * uplo, const int * n, double * a, const int * lda, int * info, std::size_t);
 void dpotrs_(const char * uplo, const int * n, const int * nrhs, const double * a, const int * lda, double * b,
              const int * ldb, int * info, std::size_t);
+void dtrsv_(const char * uplo, const char * op, const char * diag, const int * n, const double * a, const int * lda,
+            double * x, const int * incx, std::size_t, std::size_t, std::size_t);
+void strsv_(const char * uplo, const char * op, const char * diag, const int * n, const float * a, const int * lda,
+            float * x, const int * incx, std::size_t, std::size_t, std::size_t);
 void dtrsm_(const char * side, const char * uplo, const char * op, const char * diag, const int * m, const int * n,
             const double * alpha, const double * a, const int * lda, double * b, const int * ldb, std::size_t,
             std::size_t, std::size_t, std::size_t);

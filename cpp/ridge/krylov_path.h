@@ -1,14 +1,8 @@
-// Every alpha from one Krylov space: for a single right side b, Lanczos' orthonormal basis Q_j of b, Ab, .., A^(j-1) b
-// has Q_j^T A Q_j = T_j tridiagonal, the same for A + alpha I, so that
-//
-//   x_j(alpha) = |b| Q_j (T_j + alpha I)^-1 e_1        |b - (A + alpha I) x_j| = beta_j |last element of |b| (..)^-1
-//   e_1|
-//
-// for all alpha at once. With full reorthogonalisation; the smallest alpha converges last and is the one watched.
-// Sources: Paige and Saunders, SIAM J. Numer. Anal. 12 (1975); Jegerlehner, hep-lat/9612014, for many shifts.
+// Every alpha from one Krylov space of a matrix that is there; row_krylov.h does it from rows.
 #pragma once
 
-#include "ridge_system.h"
+#include "control.h"
+#include "matrix_view.h"
 
 #include <cstddef>
 #include <vector>
@@ -24,8 +18,5 @@ std::size_t krylov_steps(std::size_t order);
 /// numbers. Throws ABORTED.
 bool krylov_path(const_matrix_f64 whole, const double * b, const std::vector<double> & alphas, matrix_f64 out,
                  const abort_check & aborted);
-
-/// (|A| + alpha) / alpha, |A| being bounded by the trace of A.
-double condition_bound(double trace, double alpha);
 
 }  // namespace llama_steer::ridge

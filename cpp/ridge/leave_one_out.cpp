@@ -15,17 +15,15 @@ constexpr double nothing_left = 64 * std::numeric_limits<double>::epsilon();
 
 template <typename real>
 void measure_primal(const ridge_rows & rows, const ridge_factor<real> & factor, const_matrix_f64 b, quality_sum & sum) {
-    std::vector<double> white, error;
-    rows.each_chunk([&](std::size_t first, const_matrix_f64 x) {
+    std::vector<double> error;
+    rows.each_chunk([&](std::size_t first, matrix_f64 x) {
         error.resize(b.rows * x.rows);
         const matrix_f64 e(error.data(), b.rows, x.rows);
         for (std::size_t t = 0; t < b.rows; t++) std::copy_n(rows.y().row(t) + first, x.rows, e.row(t));
         gemm(-1, b, transpose::no, x, transpose::yes, 1, e);
-        white.assign(x.data, x.data + x.rows * x.cols);
-        factor.whiten({white.data(), x.rows, x.cols}, 0);
+        factor.whiten(x, 0);
         for (std::size_t i = 0; i < x.rows; i++) {
-            const double * row = &white[i * x.cols];
-            sum.add(first + i, builtin::dot(x.cols, row, row), error.data() + i, x.rows);
+            sum.add(first + i, builtin::dot(x.cols, x.row(i), x.row(i)), error.data() + i, x.rows);
         }
     });
 }

@@ -52,11 +52,11 @@ struct ridge_accumulator::part {
     double total = 0, squares = 0;
     std::vector<double> mean, second;
 
-    part(const ridge_problem & problem, const abort_check & aborted)
+    part(const ridge_problem & problem, const abort_check & aborted, const std::function<void(double)> & progress)
         : width(problem.features.cols + problem.target_count), cols(problem.features.cols), mean(width, 0.0) {
         find_mean(problem, aborted);
         second.assign(width * width, 0.0);
-        sum(problem, aborted);
+        sum(problem, aborted, progress);
     }
 
     static double weight(const ridge_problem & p, std::size_t i) { return p.weights ? p.weights[i] : 1; }
@@ -84,7 +84,7 @@ struct ridge_accumulator::part {
         for (std::size_t j = 0; j < width; j++) mean[j] = origin[j] + mean[j] / total;
     }
 
-    void sum(const ridge_problem & p, const abort_check & aborted) {
+    void sum(const ridge_problem & p, const abort_check & aborted, const std::function<void(double)> & progress) {
         std::vector<float> room(cols);
         row_chunks chunks(p.features.rows, width);
         const auto write_row = [&](std::size_t i, double * out) {
@@ -92,20 +92,24 @@ struct ridge_accumulator::part {
             const double root = std::sqrt(weight(p, i));
             for (std::size_t j = 0; j < width; j++) out[j] = root * (out[j] - mean[j]);
         };
+        std::size_t done = 0;
         chunks.each(p.features.rows, write_row, [&](const_matrix_f64 chunk) {
             stop_if(aborted);
             syrk(1, chunk, transpose::yes, 1, {second.data(), width, width});
+            done += chunk.rows;
+            if (progress) progress(double(done) / double(p.features.rows));
         });
     }
 };
 
-void ridge_accumulator::add(const ridge_problem & problem, const abort_check & aborted) {
+void ridge_accumulator::add(const ridge_problem & problem, const abort_check & aborted,
+                            const std::function<void(double)> & progress) {
     same_width(problem.features.cols, cols_, "columns");
     same_width(problem.target_count, targets_, "targets");
     check_problem(problem, true);
     if (active_rows(problem) == 0) return;
     try {
-        const part rows(problem, aborted);
+        const part rows(problem, aborted, progress);
         join(rows.count, rows.total, rows.squares, rows.mean.data(), rows.second.data());
     } catch (const std::bad_alloc &) {
         refuse(error_code::OUT_OF_MEMORY,

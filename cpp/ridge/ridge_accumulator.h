@@ -13,6 +13,7 @@
 #include "ridge_problem.h"
 
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 namespace llama_steer::ridge {
@@ -32,9 +33,10 @@ public:
     std::size_t bytes() const { return sums_.capacity() * sizeof(double); }
 
     /// Adds rows; problem.intercept is not looked at. All or nothing: what throws has changed no bit. Takes another
-    /// 8 (d + k)^2 bytes meanwhile. Weights that are all 0 add nothing. Errors: as check_problem, WIDTH_MISMATCH,
-    /// OUT_OF_MEMORY, ABORTED.
-    void add(const ridge_problem & problem, const abort_check & aborted = {});
+    /// 8 (d + k)^2 bytes meanwhile. Weights that are all 0 add nothing. `progress` gets the fraction done. Errors: as
+    /// check_problem, WIDTH_MISMATCH, OUT_OF_MEMORY, ABORTED.
+    void add(const ridge_problem & problem, const abort_check & aborted = {},
+             const std::function<void(double)> & progress = {});
 
     /// Adds the rows that one cell of moments has seen, all of them with the targets `values` [k]. Throws
     /// WIDTH_MISMATCH, INVALID_ARGUMENT (no full second moment), EMPTY_CLASS (no rows), NOT_FINITE (values).

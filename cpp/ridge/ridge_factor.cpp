@@ -25,20 +25,6 @@ bool factor_in_place(matrix_f64 a, std::size_t rows) {
 
 bool factor_in_place(single::matrix_f32 a, std::size_t) { return single::potrf(a) == 0; }
 
-double norm1_of(const_matrix_f64 a) { return symmetric_norm1(a); }
-
-double norm1_of(single::const_matrix_f32 a) {
-    std::vector<double> sums(a.rows, 0.0);
-    for (std::size_t i = 0; i < a.rows; i++) {
-        for (std::size_t j = 0; j < i; j++) {
-            sums[i] += std::fabs(double(a(i, j)));
-            sums[j] += std::fabs(double(a(i, j)));
-        }
-        sums[i] += std::fabs(double(a(i, i)));
-    }
-    return *std::max_element(sums.begin(), sums.end());
-}
-
 // Right sides in float32: divided by their largest element, so that no scale of the data leaves its range.
 template <typename user>
 void through_floats(matrix_f64 b, user && use) {
@@ -87,7 +73,7 @@ ridge_factor<real>::ridge_factor(std::vector<real> values, std::size_t order, do
     : values_(std::move(values)), order_(order) {
     const basic_matrix_view<real> a(values_.data(), order, order);
     for (std::size_t j = 0; j < order; j++) a(j, j) += static_cast<real>(alpha);
-    norm1_ = norm1_of(a);
+    norm1_ = symmetric_norm1(a);
     valid_ = std::isfinite(norm1_) && factor_in_place(a, summed_rows);
 }
 

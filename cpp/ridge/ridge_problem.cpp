@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "finite.h"
+#include "row_chunks.h"
 #include "single.h"
 
 #include <algorithm>
@@ -16,6 +17,10 @@ namespace {
 
 // A list as long as this is cheaper from one tridiagonal reduction than by a factorization each.
 constexpr std::size_t shortest_reduced_list = 10;
+
+bool is_listed(const ridge_options & options) {
+    return options.choice == lambda_choice::absolute || options.choice == lambda_choice::relative;
+}
 
 void check_weights(const ridge_problem & problem, bool is_part) {
     if (!problem.weights) return;
@@ -52,16 +57,19 @@ void check_problem(const ridge_problem & problem, bool is_part) {
     if (problem.target_count == 0) refuse(error_code::INVALID_ARGUMENT, "there are no targets");
     check_block(x);
     if (!problem.targets) refuse(error_code::INVALID_ARGUMENT, "targets has no data");
-    check_weights(problem, is_part);
-    check_targets(problem);
+    check_targets_and_weights(problem, is_part);
     for (std::size_t i = 0; i < x.rows; i++) {
         visit_row(x, i, [&](const auto * from) { check_finite_row(from, x.cols, x.number + i, "features"); });
     }
 }
 
+void check_targets_and_weights(const ridge_problem & problem, bool is_part) {
+    check_weights(problem, is_part);
+    check_targets(problem);
+}
+
 void check_options(const ridge_options & options) {
-    const bool listed = options.choice == lambda_choice::absolute || options.choice == lambda_choice::relative;
-    if (!listed) return;
+    if (!is_listed(options)) return;
     if (options.lambdas.empty()) refuse(error_code::INVALID_ARGUMENT, "lambda is an empty list: give one or more");
     for (const double lambda : options.lambdas) {
         if (lambda >= 0 && std::isfinite(lambda)) continue;
@@ -84,8 +92,8 @@ ridge_form form_of(std::size_t active, std::size_t cols, const ridge_options & o
 
 bool reduces_once(const ridge_options & options) {
     if (options.choice == lambda_choice::leave_one_out) return true;
-    const bool listed = options.choice == lambda_choice::absolute || options.choice == lambda_choice::relative;
-    return listed && options.lambdas.size() >= shortest_reduced_list && options.precision == ridge_precision::f64;
+    return is_listed(options) && options.lambdas.size() >= shortest_reduced_list &&
+           options.precision != ridge_precision::f32;
 }
 
 bool tries_krylov(const ridge_options & options, std::size_t targets) {
@@ -104,11 +112,46 @@ std::size_t ridge_bytes(std::size_t active, std::size_t cols, std::size_t target
     // A list of few is factored one by one from a kept Gram matrix.
     const double matrices = path > 1 ? 2 : tries_krylov(options, targets) ? (order > 1024 ? 1.25 : 2) : 1;
     const double solutions = 4 * k * (n + d) * (reduced ? 1 + double(options.lambdas.size()) : 1);
-    const double rows = primal ? std::clamp(double(std::size_t(8) << 20) / (8 * d), 256.0, 4096.0) * d : 256 * (n + d);
+    // Rows on their way: chunks of row_chunks.h; in the dual panels of columns, and rows of the inverse.
+    const double million = double(std::size_t(1) << 20);
+    const double chunk = std::min(n, double(chunk_rows(cols, sizeof(double)))) * d;
+    const double panel = n * std::max(256.0, std::min(d, std::clamp(std::min(million / n, n), 256.0, 4096.0)));
+    const double rows = primal ? chunk : std::max(chunk, panel);
+    const double basis = d * k * double(row_steps(active, cols, targets, options) + 2);
+    const double matrix = order * order * matrices * (single ? 0.5 : 1);
     const double bytes =
-        order * order * matrices * (single ? 4 : 8) + 8 * (solutions + 3 * std::max(rows, 1e6) + 6 * n);
+        8 * (std::max(matrix, basis) + solutions + 3 * rows + 6 * (n + d)) + double(options.copied_bytes);
     if (bytes > 4e18) refuse(error_code::OUT_OF_MEMORY, "the fit needs " + bytes_text(bytes));
     return static_cast<std::size_t>(bytes);
+}
+
+std::size_t row_steps(std::size_t active, std::size_t cols, std::size_t targets, const ridge_options & options) {
+    // What a pass costs for each number of the features, in operations at the rate of a float64 product of matrices.
+    constexpr double pass_cost = 20;
+    constexpr std::size_t most_targets = 3;
+    const bool possible = is_listed(options) && !options.diagnostics && options.form == ridge_form::smaller &&
+                          options.precision != ridge_precision::f32 && targets <= most_targets;
+    if (!possible || options.method == ridge_method::matrix) return 0;
+    const double least = double(std::min(active, cols)), most = double(std::max(active, cols));
+    if (options.method == ridge_method::rows) return std::size_t(least) + 1;
+    const bool path = reduces_once(options),
+               single = !path && single::available() && options.precision == ridge_precision::automatic;
+    // A matrix costs least operations for each number of the features, a factor a third of its order cubed; a reduction
+    // as much as four factors.
+    const double factors = path ? 4 : double(options.lambdas.size());
+    const double matrix = (least + factors * least * least / (3 * most)) * (single ? 0.5 : 1);
+    const double steps = matrix / (pass_cost * double(targets));
+    return steps < 32 ? 0 : std::size_t(steps);
+}
+
+bool single_suffices(const ridge_options & options, double trace, std::size_t cols) {
+    // Each correction then leaves less than a tenth of the error.
+    constexpr double largest_condition = 1e6;
+    if (options.precision != ridge_precision::automatic || !single::available()) return false;
+    if (!is_listed(options) || options.diagnostics || reduces_once(options)) return false;
+    const double unit = options.choice == lambda_choice::absolute ? 1 : trace / double(cols);
+    const double least = *std::min_element(options.lambdas.begin(), options.lambdas.end()) * unit;
+    return trace + least <= largest_condition * least;
 }
 
 std::string bytes_text(double bytes) {

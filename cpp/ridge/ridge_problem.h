@@ -26,7 +26,9 @@ struct ridge_problem {
     bool intercept = true;
 };
 
-enum class ridge_precision { f64, f32 };
+/// Of a factorization. `automatic`, in options alone: f32 where that is bound to reach the accuracy of f64, and no
+/// diagnostics are asked for, which would have the accuracy of the factor.
+enum class ridge_precision { f64, f32, automatic };
 
 /// How alpha is found: a list, absolute or relative; the least leave-one-out error; or from a shrinkage s of the
 /// covariance, as lambda = s / (1 - s) relative, since (1 - s) Sigma + s tr(Sigma) / d I is proportional to that.
@@ -35,14 +37,23 @@ enum class lambda_choice { absolute, relative, leave_one_out, oas, ledoit_wolf }
 /// Which system is solved: d x d, n x n, or the smaller. Callers leave it at that; tests compare the two.
 enum class ridge_form { smaller, primal, dual };
 
+/// How a system may be solved: by products with the rows where that is expected to be fastest, or always by forming its
+/// matrix. `rows` tries the products whatever they cost, for tests.
+enum class ridge_method { automatic, matrix, rows };
+
+/// What a solution came from: a Cholesky factor, a tridiagonal reduction, or Lanczos' method.
+enum class ridge_solver { cholesky, tridiagonal, lanczos };
+
 struct ridge_options {
     lambda_choice choice = lambda_choice::relative;
     std::vector<double> lambdas = {1.0};  ///< finite, >= 0; ignored where the data choose
     ridge_precision precision = ridge_precision::f64;
-    ridge_form form = ridge_form::smaller;
+    ridge_form form = ridge_form::smaller;  ///< anything else forms the matrix
+    ridge_method method = ridge_method::automatic;
     bool residuals = false;
     bool diagnostics = true;       ///< degrees of freedom and leave-one-out error: about as much work again
     std::size_t memory_limit = 0;  ///< bytes beside the caller's arrays; 0: none
+    std::size_t copied_bytes = 0;  ///< what the caller copied for this solve: counted against the limit too
     abort_check aborted;
     std::function<void(double)> progress;  ///< called on the solving thread with the fraction done
 };
@@ -60,8 +71,10 @@ struct ridge_solution {
     /// [k] weighted mean of the squared errors of predicting each row by the fit of all others, alpha unchanged. Empty
     /// without diagnostics; NaN where a row is predicted by no other.
     std::vector<double> loo_error;
-    /// Estimated 1-norm condition number of the system solved (lower bound, mostly within a factor of 3).
+    /// Estimated 1-norm condition number of the system solved (lower bound, mostly within a factor of 3); of lanczos an
+    /// upper bound, (trace + alpha) / alpha.
     double condition = 0;
+    ridge_solver solver = ridge_solver::cholesky;
     ridge_form form = ridge_form::primal;
     ridge_precision precision = ridge_precision::f64;  ///< of the factorization that served
     std::size_t refinements = 0;                       ///< corrections applied after the first solve
@@ -71,10 +84,12 @@ struct ridge_solution {
 /// Throws INVALID_ARGUMENT (n or d or k 0, a bad stride or lambda, a weight out of range), NOT_FINITE (which element),
 /// EMPTY_CLASS (all weights 0; not for rows that are a part of what is fitted).
 void check_problem(const ridge_problem & problem, bool is_part = false);
+/// What check_problem says of targets and weights, for rows that will come in pieces: only features.rows is looked at.
+void check_targets_and_weights(const ridge_problem & problem, bool is_part);
 void check_options(const ridge_options & options);
 
-/// Bytes a solve takes beside the caller's arrays. `active`: rows of positive weight. Errors: OUT_OF_MEMORY beyond
-/// 2^62.
+/// Bytes a solve takes beside the caller's arrays, options.copied_bytes included. `active`: rows of positive weight.
+/// Errors: OUT_OF_MEMORY beyond 2^62.
 std::size_t ridge_bytes(std::size_t active, std::size_t cols, std::size_t targets, const ridge_options & options);
 
 /// Rows of positive weight.
@@ -90,6 +105,13 @@ bool reduces_once(const ridge_options & options);
 /// Whether a Krylov space serves as that reduction, where it converges: few targets, and no diagnostics, which need the
 /// whole matrix.
 bool tries_krylov(const ridge_options & options, std::size_t targets);
+
+/// The steps of Lanczos' method on the rows that a solve may take: as many as cost no more than forming and factoring
+/// the matrix would. 0 where it is not to be tried.
+std::size_t row_steps(std::size_t active, std::size_t cols, std::size_t targets, const ridge_options & options);
+
+/// Whether `automatic` precision is float32: its factor then refines well at any of the penalties. `trace` is tr(G).
+bool single_suffices(const ridge_options & options, double trace, std::size_t cols);
 
 /// "1.5 GB", for messages.
 std::string bytes_text(double bytes);

@@ -1,7 +1,7 @@
 #include "ridge_rows.h"
 
-#include "blas.h"
 #include "builtin/builtin.h"
+#include "builtin/row_kernel.h"
 
 #include <algorithm>
 
@@ -9,16 +9,11 @@ namespace llama_steer::ridge {
 
 namespace {
 
-// out = alpha b X^T + beta out, and out += c X: one row goes through gemv, which reads X as it lies, where gemm would
-// first copy it.
-void times_transposed(double alpha, const_matrix_f64 b, const_matrix_f64 x, double beta, matrix_f64 out) {
-    if (b.rows == 1) return gemv(alpha, x, transpose::no, b.data, beta, out.data);
-    gemm(alpha, b, transpose::no, x, transpose::yes, beta, out);
+void write(std::size_t cols, const float * row, const double * mean, double factor, double * out) {
+    builtin::best_row_kernel().write(cols, row, mean, factor, out);
 }
-
-void add_times(const_matrix_f64 c, const_matrix_f64 x, matrix_f64 out) {
-    if (c.rows == 1) return gemv(1, x, transpose::yes, c.data, 1, out.data);
-    gemm(1, c, transpose::no, x, transpose::no, 1, out);
+void write(std::size_t cols, const float * row, const double * mean, double factor, float * out) {
+    builtin::best_row_kernel().write_single(cols, row, mean, factor, out);
 }
 
 }  // namespace
@@ -54,27 +49,30 @@ void ridge_rows::find_means() {
     if (!problem_.intercept) return;
     const std::size_t k = targets(), d = cols();
     const double * first_targets = problem_.targets + active_[0] * k;
-    std::vector<float> room(d), origin_room(d);
-    const float * origin = floats_of(problem_.features, active_[0], origin_room.data());
+    std::vector<float> room(d);
+    const float * first = floats_of(problem_.features, active_[0], room.data());
+    const std::vector<double> origin(first, first + d);
+    add_rows(origin, mean_);
+    for (std::size_t j = 0; j < d; j++) mean_[j] = origin[j] + mean_[j] / total_;
     for (std::size_t i = 0; i < count(); i++) {
-        if (i % 256 == 0) stop_if(aborted_);
-        const float * row = floats_of(problem_.features, active_[i], room.data());
-        const double share = weights_[i] / total_;
-        for (std::size_t j = 0; j < d; j++) mean_[j] += share * (double(row[j]) - double(origin[j]));
         const double * from = problem_.targets + active_[i] * k;
-        for (std::size_t t = 0; t < k; t++) target_mean_[t] += share * (from[t] - first_targets[t]);
+        for (std::size_t t = 0; t < k; t++) target_mean_[t] += weights_[i] / total_ * (from[t] - first_targets[t]);
     }
-    for (std::size_t j = 0; j < d; j++) mean_[j] += double(origin[j]);
     for (std::size_t t = 0; t < k; t++) target_mean_[t] += first_targets[t];
 }
 
 void ridge_rows::write_row(std::size_t i, float * room, double * out) const {
     const float * from = floats_of(problem_.features, active_[i], room);
-    const double root = roots_[i];
-    for (std::size_t j = 0; j < cols(); j++) out[j] = root * (double(from[j]) - mean_[j]);
+    write(cols(), from, mean_.data(), roots_[i], out);
 }
 
-void ridge_rows::write_columns(std::size_t from, matrix_f64 out) const {
+void ridge_rows::write_row(std::size_t i, float * room, float * out) const {
+    const float * from = floats_of(problem_.features, active_[i], room);
+    write(cols(), from, mean_.data(), roots_[i], out);
+}
+
+template <typename real>
+void ridge_rows::write_columns(std::size_t from, basic_matrix_view<real> out) const {
     row_block part = problem_.features;
     const std::size_t size = part.type == element_type::f32 ? sizeof(float) : sizeof(std::uint16_t);
     part.data = static_cast<const char *>(part.data) + from * size;
@@ -82,34 +80,12 @@ void ridge_rows::write_columns(std::size_t from, matrix_f64 out) const {
     std::vector<float> room(out.cols);
     for (std::size_t i = 0; i < count(); i++) {
         const float * row = floats_of(part, active_[i], room.data());
-        const double root = roots_[i];
-        for (std::size_t j = 0; j < out.cols; j++) out(i, j) = root * (double(row[j]) - mean_[from + j]);
+        write(out.cols, row, &mean_[from], roots_[i], out.row(i));
     }
 }
 
-void ridge_rows::multiply(const_matrix_f64 b, matrix_f64 out) const {
-    each_chunk([&](std::size_t first, const_matrix_f64 x) {
-        times_transposed(1, b, x, 0, out.block(0, first, b.rows, x.rows));
-    });
-}
-
-void ridge_rows::multiply_transposed(const_matrix_f64 c, matrix_f64 out) const {
-    for (std::size_t t = 0; t < out.rows; t++) std::fill_n(out.row(t), out.cols, 0.0);
-    each_chunk([&](std::size_t first, const_matrix_f64 x) { add_times(c.block(0, first, c.rows, x.rows), x, out); });
-}
-
-void ridge_rows::normal_residual(const_matrix_f64 b, matrix_f64 out) const {
-    const std::size_t k = b.rows;
-    for (std::size_t t = 0; t < k; t++) std::fill_n(out.row(t), out.cols, 0.0);
-    std::vector<double> error;
-    each_chunk([&](std::size_t first, const_matrix_f64 x) {
-        error.resize(k * x.rows);
-        const matrix_f64 e(error.data(), k, x.rows);
-        for (std::size_t t = 0; t < k; t++) std::copy_n(y().row(t % targets()) + first, x.rows, e.row(t));
-        times_transposed(-1, b, x, 1, e);
-        add_times(e, x, out);
-    });
-}
+template void ridge_rows::write_columns(std::size_t, basic_matrix_view<double>) const;
+template void ridge_rows::write_columns(std::size_t, basic_matrix_view<float>) const;
 
 std::vector<double> ridge_rows::residuals(const std::vector<double> & b, const std::vector<double> & a) const {
     const row_block & x = problem_.features;

@@ -36,7 +36,7 @@ public:
     const_matrix_f64 y() const { return {y_.data(), targets(), count()}; }
 
     /// use(first, X): chunks X [some, d] of centred, weighted rows in order, `first` being the number of their first
-    /// row among the active ones. Asks for an abort before each.
+    /// row among the active ones; it may overwrite X. Asks for an abort before each.
     template <typename user>
     void each_chunk(user && use) const {
         row_chunks chunks(count(), cols());
@@ -44,23 +44,41 @@ public:
         std::size_t first = 0;
         chunks.each(
             count(), [&](std::size_t i, double * out) { write_row(i, room.data(), out); },
-            [&](const_matrix_f64 x) {
+            [&](matrix_f64 x) {
                 stop_if(aborted_);
                 use(first, x);
                 first += x.rows;
             });
     }
 
+    /// The same in float32: rounded once, from float64.
+    template <typename user>
+    void each_float_chunk(user && use) const {
+        const std::size_t most = std::min(count(), chunk_rows(cols(), sizeof(float)));
+        std::vector<float> room(cols()), chunk(most * cols());
+        for (std::size_t first = 0; first < count(); first += most) {
+            stop_if(aborted_);
+            const std::size_t rows = std::min(most, count() - first);
+            for (std::size_t i = 0; i < rows; i++) write_row(first + i, room.data(), &chunk[i * cols()]);
+            use(first, basic_matrix_view<const float>(chunk.data(), rows, cols()));
+        }
+    }
+
     /// Columns [from, from + out.cols) of all rows, centred and weighted, to out [n, some].
-    void write_columns(std::size_t from, matrix_f64 out) const;
+    template <typename real>
+    void write_columns(std::size_t from, basic_matrix_view<real> out) const;
 
     /// out [any, n] = b X^T for b [any, d].
     void multiply(const_matrix_f64 b, matrix_f64 out) const;
     /// out [any, d] = c X for c [any, n].
     void multiply_transposed(const_matrix_f64 c, matrix_f64 out) const;
+    /// out [any, d] = p X^T X for p [any, d], in one pass.
+    void multiply_gram(const_matrix_f64 p, matrix_f64 out) const;
     /// out [b.rows, d] = (y - b X^T) X, where row r of b is for target r % k: the normal equations' residual without
     /// its penalty, in one pass.
     void normal_residual(const_matrix_f64 b, matrix_f64 out) const;
+    /// The sum of |x_i|^2, the trace of X^T X; summed up when it is first asked for.
+    double trace() const;
 
     /// [n_all, k] y - x b - a of every row, those of weight 0 too.
     std::vector<double> residuals(const std::vector<double> & b, const std::vector<double> & a) const;
@@ -69,6 +87,12 @@ private:
     void find_active();
     void find_means();
     void write_row(std::size_t i, float * room, double * out) const;
+    void write_row(std::size_t i, float * room, float * out) const;
+    std::size_t parts() const;
+    template <typename user>
+    void each_few(std::size_t parts, const user & use) const;
+    void add_rows(const std::vector<double> & origin, std::vector<double> & out) const;
+    void fold(double sign, const_matrix_f64 p, const_matrix_f64 c, matrix_f64 out) const;
 
     const ridge_problem & problem_;
     const abort_check & aborted_;
@@ -76,6 +100,7 @@ private:
     std::vector<double> weights_, roots_;  ///< [n], of active rows
     double total_ = 0, squares_ = 0;
     std::vector<double> mean_, target_mean_, y_;
+    mutable double trace_ = -1;  ///< negative: not known yet
 };
 
 }  // namespace llama_steer::ridge

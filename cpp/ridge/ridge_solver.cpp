@@ -3,8 +3,10 @@
 #include "base/error.h"
 #include "krylov_path.h"
 #include "lambda_search.h"
+#include "lanczos.h"
 #include "moments.h"
 #include "ridge_factor.h"
+#include "row_krylov.h"
 #include "shrinkage.h"
 #include "single.h"
 #include "tridiagonal_system.h"
@@ -32,6 +34,17 @@ public:
         : options_(options), rows_(problem, options.aborted), form_(form_of(rows_.count(), rows_.cols(), options)) {}
 
     std::vector<ridge_solution> run() {
+        const std::size_t steps = row_steps(rows_.count(), rows_.cols(), k(), options_);
+        const bool may_be_single = options_.precision == ridge_precision::automatic && !options_.diagnostics;
+        const double trace = steps > 0 || may_be_single ? rows_.trace() : 0;
+        if (steps > 0) {
+            std::vector<ridge_solution> out = run_rows(steps, trace);
+            if (!out.empty()) return out;
+        }
+        if (single_suffices(options_, trace, rows_.cols())) {
+            std::vector<ridge_solution> out = run_single();
+            if (!out.empty()) return out;
+        }
         if (options_.precision == ridge_precision::f32 && single_serves()) {
             std::vector<ridge_solution> out = run_single();
             if (!out.empty()) return out;
@@ -44,8 +57,11 @@ public:
 private:
     std::size_t k() const { return rows_.targets(); }
 
+    // A way that was tried in vain leaves its progress behind: the next is silent until it is further.
     void report(double fraction) const {
-        if (options_.progress) options_.progress(fraction);
+        if (!options_.progress || fraction <= reported_) return;
+        reported_ = fraction;
+        options_.progress(fraction);
     }
 
     bool single_serves() {
@@ -60,6 +76,36 @@ private:
     template <typename real>
     ridge_gram<real> gram() const {
         return make_gram<real>(rows_, form_, [this](double fraction) { report(fraction / 2); });
+    }
+
+    // ---- products with the rows ----
+
+    /// Nothing where they do not serve.
+    std::vector<ridge_solution> run_rows(std::size_t steps, double trace) const {
+        gram_facts facts;
+        facts.trace = trace;
+        double unused = 0;
+        const std::vector<double> alphas = chosen_alphas(facts, unused);
+        const std::vector<double> found =
+            solve_by_rows(rows_, alphas, steps, [this](double fraction) { report(fraction / 2); });
+        if (found.empty()) return {};
+        std::vector<ridge_solution> out = from_krylov(found, alphas, facts);
+        for (ridge_solution & each : out) each.form = ridge_form::primal;
+        return out;
+    }
+
+    std::vector<ridge_solution> from_krylov(const std::vector<double> & coefficients,
+                                            const std::vector<double> & alphas, const gram_facts & facts) const {
+        const std::size_t size = k() * rows_.cols();
+        std::vector<ridge_solution> out;
+        for (std::size_t i = 0; i < alphas.size(); i++) {
+            const auto from = coefficients.begin() + std::ptrdiff_t(i * size);
+            out.push_back(described({from, from + std::ptrdiff_t(size)}, alphas[i], facts));
+            out.back().condition = condition_bound(facts.trace + facts.gamma, alphas[i]);
+            out.back().solver = ridge_solver::lanczos;
+        }
+        report(1);
+        return out;
     }
 
     // ---- float32 ----
@@ -190,16 +236,7 @@ private:
             if (!krylov_path(gram.view(), &right[t * m], alphas, x, options_.aborted)) return {};
         }
         report(0.9);
-        const std::vector<double> coefficients = coefficients_of(rows_, form_, unknowns);
-        const std::size_t size = k() * rows_.cols();
-        std::vector<ridge_solution> out;
-        for (std::size_t i = 0; i < count; i++) {
-            const auto from = coefficients.begin() + std::ptrdiff_t(i * size);
-            out.push_back(described({from, from + std::ptrdiff_t(size)}, alphas[i], gram.facts));
-            out.back().condition = condition_bound(gram.facts.trace + gram.facts.gamma, alphas[i]);
-        }
-        report(1);
-        return out;
+        return from_krylov(coefficients_of(rows_, form_, unknowns), alphas, gram.facts);
     }
 
     std::size_t refine_reduced(const tridiagonal_system & system, const std::vector<double> & alphas,
@@ -227,6 +264,7 @@ private:
             const auto from = coefficients.begin() + std::ptrdiff_t(i * size);
             out.push_back(described({from, from + std::ptrdiff_t(size)}, alphas[i], system.facts()));
             out.back().condition = system.condition(alphas[i]);
+            out.back().solver = ridge_solver::tridiagonal;
             out.back().refinements = refinements;
             if (options_.diagnostics) add(out.back(), qualities[i]);
         }
@@ -293,6 +331,7 @@ private:
     const ridge_rows rows_;
     const ridge_form form_;
     std::string notice_;
+    mutable double reported_ = -1;
 };
 
 }  // namespace

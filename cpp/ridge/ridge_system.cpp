@@ -6,25 +6,29 @@
 
 #include <algorithm>
 #include <limits>
-#include <type_traits>
 
 namespace llama_steer::ridge {
 
 namespace {
 
-void add_to(const_matrix_f64 x, transpose op, matrix_f64 gram, std::vector<double> &) { syrk(1, x, op, 1, gram); }
-
-void add_to(const_matrix_f64 x, transpose op, single::matrix_f32 gram, std::vector<float> & room) {
-    room.resize(x.rows * x.cols);
-    std::copy_n(x.data, room.size(), room.begin());
-    single::add_gram({room.data(), x.rows, x.cols}, op == transpose::yes, gram);
+void add_to(const_matrix_f64 x, transpose op, matrix_f64 gram) { syrk(1, x, op, 1, gram); }
+void add_to(single::const_matrix_f32 x, transpose op, single::matrix_f32 gram) {
+    single::add_gram(x, op == transpose::yes, gram);
 }
 
-template <typename real>
-void sum_primal(const ridge_rows & rows, ridge_gram<real> & gram, const std::function<void(double)> & progress) {
-    std::vector<real> room;
+// In float32 without a chunk in float64: half the room, and one conversion for each number.
+void sum_primal(const ridge_rows & rows, ridge_gram<float> & gram, const std::function<void(double)> & progress) {
+    rows.each_float_chunk([&](std::size_t first, single::const_matrix_f32 x) {
+        add_to(x, transpose::yes, gram.view());
+        progress(double(first + x.rows) / double(rows.count()));
+    });
+    gram.facts.trace = rows.trace();
+    gram.facts.fourth = std::numeric_limits<double>::quiet_NaN();
+}
+
+void sum_primal(const ridge_rows & rows, ridge_gram<double> & gram, const std::function<void(double)> & progress) {
     rows.each_chunk([&](std::size_t first, const_matrix_f64 x) {
-        add_to(x, transpose::yes, gram.view(), room);
+        add_to(x, transpose::yes, gram.view());
         for (std::size_t i = 0; i < x.rows; i++) {
             const double norm = builtin::dot(x.cols, x.row(i), x.row(i));
             gram.facts.trace += norm;
@@ -34,39 +38,42 @@ void sum_primal(const ridge_rows & rows, ridge_gram<real> & gram, const std::fun
     });
 }
 
+// |x_i|^2 are the diagonal of X X^T.
+double diagonal_squares(const_matrix_f64 gram) {
+    double sum = 0;
+    for (std::size_t i = 0; i < gram.rows; i++) sum += gram(i, i) * gram(i, i);
+    return sum;
+}
+double diagonal_squares(single::const_matrix_f32) { return std::numeric_limits<double>::quiet_NaN(); }
+
 // X X^T from panels of columns, so that X itself never lies in memory.
 template <typename real>
 void sum_dual(const ridge_rows & rows, ridge_gram<real> & gram, const std::function<void(double)> & progress,
               const abort_check & aborted) {
     const std::size_t n = rows.count(), d = rows.cols();
-    const std::size_t width = std::min(d, std::clamp<std::size_t>((std::size_t(1) << 20) / n, 256, 4096));
-    std::vector<double> panel(n * width), norms(n, 0.0);
-    std::vector<real> room;
+    // No more than the matrix takes, and of an 8 MB that stays in the caches.
+    const std::size_t width = std::min(d, std::clamp<std::size_t>(std::min((std::size_t(1) << 20) / n, n), 256, 4096));
+    std::vector<real> panel(n * width);
     for (std::size_t from = 0; from < d; from += width) {
         stop_if(aborted);
-        const matrix_f64 x(panel.data(), n, std::min(width, d - from));
+        const basic_matrix_view<real> x(panel.data(), n, std::min(width, d - from));
         rows.write_columns(from, x);
-        add_to(x, transpose::no, gram.view(), room);
-        for (std::size_t i = 0; i < n; i++) norms[i] += builtin::dot(x.cols, x.row(i), x.row(i));
+        add_to(x, transpose::no, gram.view());
         progress(double(from + x.cols) / double(d));
     }
-    for (const double norm : norms) {
-        gram.facts.trace += norm;
-        gram.facts.fourth += norm * norm;
-    }
+    gram.facts.trace = rows.trace();
+    gram.facts.fourth = diagonal_squares(gram.view());
 }
 
-template <typename real>
-double squared_norm(basic_matrix_view<real> lower) {
-    if (std::is_same_v<real, float>) return std::numeric_limits<double>::quiet_NaN();
+double squared_norm(const_matrix_f64 lower) {
     double sum = 0;
     for (std::size_t i = 0; i < lower.rows; i++) {
-        double row = 0;
-        for (std::size_t j = 0; j < i; j++) row += 2 * double(lower(i, j)) * double(lower(i, j));
-        sum += row + double(lower(i, i)) * double(lower(i, i));
+        sum += 2 * builtin::dot(i, lower.row(i), lower.row(i)) + lower(i, i) * lower(i, i);
     }
     return sum;
 }
+
+double squared_norm(single::const_matrix_f32) { return std::numeric_limits<double>::quiet_NaN(); }
 
 /// u, or 0 without intercept.
 std::vector<double> null_direction(const ridge_rows & rows) {

@@ -18,7 +18,7 @@ namespace llama_steer::ridge {
 struct gram_facts {
     double trace = 0;    ///< of X^T X
     double squared = 0;  ///< |X^T X|_F^2; NaN of a float32 matrix
-    double fourth = 0;   ///< sum of |row|^4
+    double fourth = 0;   ///< sum of |row|^4; NaN of a float32 matrix
     double gamma = 0;    ///< as above; 0 in the primal
 };
 

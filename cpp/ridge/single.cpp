@@ -49,7 +49,12 @@ std::size_t potrf(matrix_f32 a) {
 }
 
 void potrs(const_matrix_f32 l, matrix_f32 b) {
-    const int n = size(l.rows), count = size(b.rows), lda = size(l.row_stride), ldb = size(b.row_stride);
+    const int n = size(l.rows), count = size(b.rows), lda = size(l.row_stride), ldb = size(b.row_stride), one = 1;
+    if (b.rows == 1) {  // as in blas.cpp
+        strsv_("U", "T", "N", &n, l.data, &lda, b.data, &one, 1, 1, 1);
+        strsv_("U", "N", "N", &n, l.data, &lda, b.data, &one, 1, 1, 1);
+        return;
+    }
     int info = 0;
     spotrs_("U", &n, &count, l.data, &lda, b.data, &ldb, &info, 1);
     check_info(info, "spotrs");

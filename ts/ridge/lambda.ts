@@ -5,7 +5,8 @@ import { SteerError } from "../steer-error.js";
 const units = ["relative", "absolute"] as const;
 /** In the order of the native side's codes, which the two units come before. */
 const choices = ["loo", "oas", "ledoit-wolf"] as const;
-const precisions = ["f64", "f32"] as const;
+const precisions = ["f64", "f32", "auto"] as const;
+const methods = ["auto", "matrix"] as const;
 
 /**
  * A number, or how the data choose one: `"loo"` the least leave-one-out error, `"oas"` and `"ledoit-wolf"` the shrinkage
@@ -27,7 +28,10 @@ export interface RidgeFitOptions {
      * about as much work again as the fit.
      */
     diagnostics?: boolean;
-    /** Bytes that the fit may take beside its inputs; more are refused with OUT_OF_MEMORY before it starts. */
+    /**
+     * Bytes that the fit may take beside its inputs, copies of features that do not lie in shared memory counted; more
+     * are refused with OUT_OF_MEMORY before it starts.
+     */
     memoryLimit?: number;
     signal?: AbortSignal;
 }
@@ -35,10 +39,16 @@ export interface RidgeFitOptions {
 /** What fits from rows can be asked for beside. */
 export interface RidgeRowFitOptions extends RidgeFitOptions {
     /**
-     * Of the factorization: `"f64"` (default), or `"f32"`, half the memory and often less time, refined to the accuracy of float64.
-     * Where that does not converge the fit is made in float64, and a process warning says so.
+     * Of a factorization: `"f64"`, or `"f32"`, half the memory and about half the time, refined to the accuracy of
+     * float64; where that does not converge the fit is made in float64, and a process warning says so. `"auto"` (default)
+     * is `"f32"` where it is bound to converge and no diagnostics are asked for.
      */
     precision?: (typeof precisions)[number];
+    /**
+     * `"auto"` (default) solves for up to three targets without `diagnostics`, where that is expected to be faster, by products
+     * with the rows, proven to 1e-10. `"matrix"` always forms the matrix and factors it.
+     */
+    method?: (typeof methods)[number];
     /** Whether residuals are computed. Default false. */
     residuals?: boolean;
 }
@@ -54,9 +64,10 @@ export function nativeFitOptions(
     list: boolean,
 ): NativeRidgeOptions & { intercept: boolean } {
     const { lambdaUnit = "relative", intercept = true, diagnostics = true, memoryLimit = 0 } = options;
-    const { precision = "f64", residuals = false } = options;
+    const { precision = "auto", method = "auto", residuals = false } = options;
     checkOneOf(lambdaUnit, units, "lambdaUnit");
     checkOneOf(precision, precisions, "precision");
+    checkOneOf(method, methods, "method");
     checkBoolean(intercept, "intercept");
     checkBoolean(diagnostics, "diagnostics");
     checkBoolean(residuals, "residuals");
@@ -65,6 +76,7 @@ export function nativeFitOptions(
         choice: typeof lambda === "string" ? 2 + choices.indexOf(lambda as never) : lambdaUnit === "relative" ? 1 : 0,
         lambdas: Float64Array.from(lambdas),
         precision: precisions.indexOf(precision),
+        method: methods.indexOf(method),
         residuals,
         diagnostics,
         memoryLimit,

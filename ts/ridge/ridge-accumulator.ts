@@ -1,12 +1,21 @@
+import type { Activations } from "../activations.js";
+import type { CaptureFile } from "../capture-file.js";
 import { checkObject, describe } from "../check.js";
 import { emitNotice } from "../emit-notice.js";
 import { MomentsAccumulator } from "../moments-accumulator.js";
-import { type NativeRidgeAccumulator, type NativeRidgeResult, type NativeTask, native } from "../native.js";
+import { type NativeRidgeAccumulator, native } from "../native.js";
 import { runTask } from "../run-task.js";
 import { SteerError } from "../steer-error.js";
 import { nativeFitOptions, type RidgeFitOptions, type RidgeLambda } from "./lambda.js";
-import { nativeRows, type RidgeRows } from "./ridge-rows.js";
+import type { RidgeRows } from "./ridge-rows.js";
 import type { RidgeSolution } from "./ridge-solution.js";
+import {
+    type AddRidgeFileOptions,
+    type AddRidgeRowsOptions,
+    type RidgeSource,
+    type RidgeWatch,
+    startAdding,
+} from "./ridge-source.js";
 
 export interface RidgeAccumulatorOptions {
     /** Features of a row: d. */
@@ -17,7 +26,7 @@ export interface RidgeAccumulatorOptions {
     memoryLimit?: number;
 }
 
-export interface AccumulatedRidgeOptions extends RidgeFitOptions {
+export interface AccumulatedRidgeOptions extends RidgeFitOptions, RidgeWatch {
     /** A number or `"oas"`: the other choices need the rows. */
     lambda: Exclude<RidgeLambda, "loo" | "ledoit-wolf">;
 }
@@ -45,13 +54,29 @@ export class RidgeAccumulator {
     }
 
     /**
-     * Adds rows; all or nothing.
+     * Adds rows; all or nothing. Takes another 8·(d + k)² bytes meanwhile.
      *
-     * @throws SteerError INVALID_ARGUMENT, WIDTH_MISMATCH, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED
+     * @throws SteerError INVALID_ARGUMENT, WIDTH_MISMATCH, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED, BUFFER_DETACHED
      */
-    async add(rows: RidgeRows & { signal?: AbortSignal }): Promise<void> {
-        const settings = nativeRows(rows);
-        await this.#run(() => this.#native.add(settings), rows.signal);
+    async add(rows: RidgeRows & RidgeWatch): Promise<void>;
+    /**
+     * Adds the rows of one layer of a capture. Shared memory, as captures have by default, is read where it is, and the next
+     * evaluation of a live {@link Capture} waits for that.
+     *
+     * @throws SteerError LAYER_OUT_OF_RANGE, and as above
+     */
+    async add(activations: Activations, options: AddRidgeRowsOptions): Promise<void>;
+    /**
+     * Adds rows of one layer of a capture file from the disk, however large it is: they are read where the system maps them,
+     * never pass through JavaScript, and each is checked against its checksum before it counts. `file` may be disposed of
+     * meanwhile. More than a piece of 32 MB or 512 rows takes as much memory again as the accumulator has.
+     *
+     * @throws SteerError DATA_DAMAGED (the message names shard, layer and row), FILE_UNREADABLE, and as above; rows are
+     * called by their number in the file
+     */
+    async add(file: CaptureFile, options: AddRidgeFileOptions): Promise<void>;
+    async add(source: RidgeSource, options?: AddRidgeFileOptions): Promise<void> {
+        emitNotice((await startAdding(this.#native, source, options, this.width)).notice);
     }
 
     /**
@@ -98,7 +123,9 @@ export class RidgeAccumulator {
     }
 
     /** The same for a list of lambdas, in its order. @throws SteerError as {@link solve} */
-    async path(options: RidgeFitOptions & { lambdas: readonly number[] | Float64Array }): Promise<RidgeSolution[]> {
+    async path(
+        options: RidgeFitOptions & RidgeWatch & { lambdas: readonly number[] | Float64Array },
+    ): Promise<RidgeSolution[]> {
         checkObject(options, "options");
         return this.#solve(options.lambdas, options, true);
     }
@@ -112,13 +139,10 @@ export class RidgeAccumulator {
         this.dispose();
     }
 
-    #solve(lambda: unknown, options: RidgeFitOptions, list: boolean): Promise<RidgeSolution[]> {
+    async #solve(lambda: unknown, options: RidgeFitOptions & RidgeWatch, list: boolean): Promise<RidgeSolution[]> {
         const settings = nativeFitOptions(lambda, options, list);
-        return this.#run(() => this.#native.solve(settings), options.signal);
-    }
-
-    async #run(start: () => NativeTask<NativeRidgeResult>, signal: AbortSignal | undefined): Promise<RidgeSolution[]> {
-        const { solutions, notice } = await runTask(start, signal);
+        const start = () => this.#native.solve(settings, options.onProgress);
+        const { solutions, notice } = await runTask(start, options.signal);
         emitNotice(notice);
         return solutions;
     }

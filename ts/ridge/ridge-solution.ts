@@ -19,8 +19,15 @@ export interface RidgeSolution {
      * alpha; with `diagnostics`, from rows. NaN where some row is predicted by no other.
      */
     looError?: Float64Array;
-    /** Estimated condition number, in the 1-norm, of the system that was solved. */
+    /**
+     * Estimated condition number, in the 1-norm, of the system that was solved. From `"lanczos"` an upper bound of that in the
+     * 2-norm, (tr(G) + alpha) / alpha.
+     */
     condition: number;
+    /**
+     * What it came from: a factor of the matrix, its reduction for many lambdas, or Lanczos' method, which has no diagnostics.
+     */
+    solver: "cholesky" | "tridiagonal" | "lanczos";
     /** Which system that was: d x d (primal) or rows x rows (dual). */
     form: "primal" | "dual";
     /** Of the factorization that served. */

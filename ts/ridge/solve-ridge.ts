@@ -32,7 +32,7 @@ export async function solveRidge(options: SolveRidgeOptions): Promise<RidgeSolut
 
 /**
  * The same for a list of lambdas, in its order. The rows are reduced once; ten lambdas or more then share one
- * tridiagonal reduction.
+ * tridiagonal reduction, or, without diagnostics, one Krylov space.
  *
  * @throws SteerError as {@link solveRidge}
  */
@@ -52,7 +52,8 @@ async function solve(
 }
 
 /**
- * Bytes that a fit takes beside its inputs: what `memoryLimit` is held against. `rows`: those of positive weight.
+ * Bytes that a fit takes beside its inputs: what `memoryLimit` is held against. `rows`: those of positive weight;
+ * `copiedBytes`: the `byteLength` of features that do not lie in shared memory, which are copied. Default 0.
  *
  * @throws SteerError INVALID_ARGUMENT, OUT_OF_MEMORY for more than any machine has
  */
@@ -62,10 +63,12 @@ export function ridgeBytes(
         width: number;
         targetCount?: number;
         lambda: RidgeLambda | readonly number[];
+        copiedBytes?: number;
     },
 ): number {
-    const { rows, width, targetCount = 1, lambda } = options;
-    return native.ridgeBytes(rows, width, targetCount, nativeFitOptions(lambda, options, Array.isArray(lambda)));
+    const { rows, width, targetCount = 1, lambda, copiedBytes = 0 } = options;
+    const settings = nativeFitOptions(lambda, options, Array.isArray(lambda));
+    return native.ridgeBytes(rows, width, targetCount, settings, copiedBytes);
 }
 
 /** The linear algebra in use, such as `"openblas 0.3.21"` or `"builtin"`. */

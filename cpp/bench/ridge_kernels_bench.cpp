@@ -1,7 +1,7 @@
 // Times the solver's kernels against the floor that this build's own gemm rate sets, and the built-in kernels against
 // the BLAS that was found:
 //
-//   ridge_bench [threads] [repetitions]      defaults: 1 thread, 7 repetitions
+//   ridge_kernels_bench [threads] [repetitions]      defaults: 1 thread, 7 repetitions
 //
 // Every round times each case once, one after the other, so that a machine that slows down slows all of them; a figure
 // is the median over rounds, its spread the quartiles' distance over the median, and a ratio the median of the ratios
@@ -177,7 +177,7 @@ int main(int argc, char ** argv) {
     const long thread_count = argc > 1 ? std::strtol(argv[1], nullptr, 10) : 1;
     const long rounds = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 7;
     if (thread_count < 1 || rounds < 1) {
-        std::fprintf(stderr, "usage: ridge_bench [threads >= 1] [repetitions >= 1]\n");
+        std::fprintf(stderr, "usage: ridge_kernels_bench [threads >= 1] [repetitions >= 1]\n");
         return 2;
     }
     try {
