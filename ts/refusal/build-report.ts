@@ -7,7 +7,7 @@ import type { FitSettings } from "./pipeline-options.js";
 import { type Prompt, type PromptSet, promptSets, splits } from "./prompt.js";
 import { dot, type PromptRows } from "./prompt-rows.js";
 import type { FitData, RefusalDirections } from "./refusal-fit.js";
-import type { Coherence, ReportCandidate, RunReport } from "./run-report.js";
+import type { ReportCandidate, RunReport } from "./run-report.js";
 import type { RefusalScore } from "./scores.js";
 import type { Trial, TrialBook } from "./search.js";
 
@@ -24,7 +24,6 @@ export interface ReportParts {
     directions: readonly RefusalDirections[];
     book: TrialBook;
     best: Trial;
-    coherence: ReadonlyMap<Trial, Coherence | null>;
     vector: SteeringVector;
     evaluation: Omit<RefusalEvaluation, "settings">;
     stages: RunReport["stages"];
@@ -52,7 +51,7 @@ export function buildReport(parts: ReportParts): RunReport {
         cumulativeShare: shareOf(best),
         projection: projectionOf(best, data),
         searchBaseline: ratesBySet(book.input.baseline),
-        candidates: candidatesOf(trials, parts),
+        candidates: candidatesOf(trials),
         chosen: trials.indexOf(best),
         evaluation: {
             sets: evaluation.sets,
@@ -195,7 +194,7 @@ function ratesBySet(answers: readonly JudgedAnswer[]): Rates {
     );
 }
 
-function candidatesOf(trials: readonly Trial[], { coherence }: ReportParts): ReportCandidate[] {
+function candidatesOf(trials: readonly Trial[]): ReportCandidate[] {
     const allowed = trials.filter(({ complete, standing }) => complete && standing.excess === 0);
     const prices = new Map(allowed.map((trial) => [trial, pricesOf(trial)]));
     return trials.map((trial) => {
@@ -213,7 +212,7 @@ function candidatesOf(trials: readonly Trial[], { coherence }: ReportParts): Rep
                     ? null
                     : `projection ${condition.compare} ${condition.threshold.toPrecision(4)} at layer ${condition.layer}`,
             sets: ratesBySet(trial.answers),
-            coherence: coherence.get(trial) ?? null,
+            coherence: trial.coherence,
             violations: standing.violations,
             complete,
             pareto: own !== undefined && ![...prices.values()].some((other) => dominates(other, own)),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Goal } from "./candidate.js";
 import { isRefused, isRight, type JudgedAnswer, ofSet, ratesOf, releasedOf } from "./judged-answers.js";
+import type { Coherence } from "./run-report.js";
 
 const share = z.number().min(0).max(1);
 
@@ -15,7 +16,7 @@ export const constraints = z.strictObject({
     /** Of the answers to target prompts that were set free, what must be right. */
     releasedRight: share.default(0.985),
     /** How often steered answers may be as perplexing, to the unsteered model, as its own; see {@link Coherence}. */
-    perplexityRatio: z.number().min(1).default(2),
+    perplexityRatio: z.number().min(1).default(1.5),
     /** How much more of an answer may repeat itself. */
     repetition: share.default(0.1),
 });
@@ -41,6 +42,7 @@ export interface Standing {
 export function standingOf(
     answers: readonly JudgedAnswer[],
     baseline: readonly JudgedAnswer[],
+    coherence: Coherence | null,
     goal: Goal,
     limits: Constraints,
     slack: number,
@@ -82,6 +84,12 @@ export function standingOf(
     if (goal === "reduce" && released.keyed > 0) {
         const right = released.right / released.keyed;
         hold(limits.releasedRight - right, released.keyed, () => `released right ${percent(right)}`);
+    }
+    if (coherence !== null) {
+        const { perplexityRatio, repetition } = coherence;
+        const over = Math.min(1, Math.log(perplexityRatio / limits.perplexityRatio));
+        hold(over, Number.POSITIVE_INFINITY, () => `perplexity × ${perplexityRatio.toFixed(2)}`);
+        hold(repetition - limits.repetition, Number.POSITIVE_INFINITY, () => `repetition ${percent(repetition)}`);
     }
     return { loss: lossOf(target, goal), excess, violations };
 }

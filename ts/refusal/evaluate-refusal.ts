@@ -1,7 +1,7 @@
 import { type Model, SteerError, SteeringVector } from "../index.js";
 import { openAnswering } from "./answering.js";
 import { answerSteering } from "./candidate.js";
-import { coherenceOf } from "./coherence.js";
+import { CoherenceMeter } from "./coherence.js";
 import { isRefused, isRight, type JudgedAnswer, ofSet, ratesOf } from "./judged-answers.js";
 import { parsed } from "./parse.js";
 import { type EvaluateRefusalOptions, evaluateOptions } from "./pipeline-options.js";
@@ -63,7 +63,6 @@ export async function compare(
     vector: SteeringVector,
     strength: number,
 ): Promise<Omit<RefusalEvaluation, "settings">> {
-    const { signal, system } = maker.options;
     const lists = [{ prompts }, { prompts, steering: answerSteering(vector, strength) }];
     const [baseline, steered] = (await judgedAnswers(maker, lists, greedy)) as [JudgedAnswer[], JudgedAnswer[]];
     const sets = promptSets.flatMap((set): [PromptSet, ComparedRates][] => {
@@ -72,7 +71,7 @@ export async function compare(
             ? []
             : [[set, { baseline: ratesOf(of.baseline), steered: ratesOf(of.steered) }]];
     });
-    const coherence = await coherenceOf(maker.context, steered, baseline, { system, most: 64, signal });
+    const coherence = await new CoherenceMeter(maker, baseline).measure(steered);
     return {
         sets: Object.fromEntries(sets),
         released: releasedBy(baseline, steered),

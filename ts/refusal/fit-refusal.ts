@@ -73,8 +73,7 @@ export async function fitRefusal(options: FitRefusalOptions): Promise<RefusalFit
         onEvent: clock.onEvent,
     };
     const book = await searched(input, settings);
-    const verifier = new Verifier(book, fitBaseline, settings.system);
-    const best = await verifier.best(settings.rounds);
+    const best = await new Verifier(book, fitBaseline).best(settings.rounds);
 
     clock.begin("evaluating");
     const vector = await finalVector(best, data, settings, answering.fingerprint);
@@ -89,7 +88,6 @@ export async function fitRefusal(options: FitRefusalOptions): Promise<RefusalFit
         directions,
         book,
         best,
-        coherence: verifier.coherence,
         vector,
         evaluation,
         stages: clock.stages,

@@ -1,12 +1,14 @@
 import { SteerError } from "../index.js";
 import { answerSteering, type Candidate, candidateKey, describeCandidate, type Goal, steeringOf } from "./candidate.js";
 import type { CandidateSource } from "./candidate-space.js";
+import { CoherenceMeter } from "./coherence.js";
 import { type Constraints, isBetter, type Standing, standingOf } from "./constraints.js";
 import { contentKey } from "./content-key.js";
 import type { RefusalEvent } from "./events.js";
 import { type JudgedAnswer, ofSet, ratesOf } from "./judged-answers.js";
 import type { Prompt } from "./prompt.js";
 import { promptSets } from "./prompt.js";
+import type { Coherence } from "./run-report.js";
 import { type AnswerMaker, greedy, judgedAnswers } from "./trials.js";
 
 export interface SearchInput extends CandidateSource {
@@ -25,6 +27,7 @@ export interface SearchInput extends CandidateSource {
 export interface Trial {
     candidate: Candidate;
     answers: JudgedAnswer[];
+    coherence: Coherence | null;
     standing: Standing;
     /** Measured on all prompts. */
     complete: boolean;
@@ -36,12 +39,14 @@ export class TrialBook {
     readonly #trials = new Map<string, Trial>();
     readonly #ranked: readonly Prompt[];
     readonly #started = performance.now();
+    readonly #meter: CoherenceMeter;
     #total: number;
 
     /** @param total candidates that will be tried, as far as is known */
     constructor(input: SearchInput, total: number) {
         this.input = input;
         this.#total = total;
+        this.#meter = new CoherenceMeter(input.maker, input.baseline);
         const key = ({ id }: Prompt): string => contentKey("order", input.seed, id);
         this.#ranked = [...input.prompts].sort((a, b) => (key(a) < key(b) ? -1 : 1));
     }
@@ -89,20 +94,22 @@ export class TrialBook {
             };
         });
         const answered = await judgedAnswers(maker, lists, greedy);
-        distinct.forEach(([key, candidate], i) => {
-            this.#trials.set(key, this.#trial(candidate, answered[i] as JudgedAnswer[]));
-        });
+        for (const [i, [key, candidate]] of distinct.entries()) {
+            this.#trials.set(key, await this.#trial(candidate, answered[i] as JudgedAnswer[]));
+        }
         this.#tell();
         return candidates.map((each) => this.#trials.get(candidateKey(each)) as Trial);
     }
 
-    #trial(candidate: Candidate, more: readonly JudgedAnswer[]): Trial {
+    async #trial(candidate: Candidate, more: readonly JudgedAnswer[]): Promise<Trial> {
         const { baseline, goal, limits, prompts } = this.input;
         const answers = [...(this.#trials.get(candidateKey(candidate))?.answers ?? []), ...more];
+        const coherence = await this.#meter.measure(answers);
         return {
             candidate,
             answers,
-            standing: standingOf(answers, baseline, goal, limits, 1),
+            coherence,
+            standing: standingOf(answers, baseline, coherence, goal, limits, 1),
             complete: answers.length === prompts.length,
         };
     }
