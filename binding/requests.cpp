@@ -86,6 +86,7 @@ context_options context_arguments(const Napi::Value & value) {
     options.context_size = integer("contextSize", options.context_size, 1, INT32_MAX);
     options.memory_tokens = integer("memoryTokens", options.memory_tokens, 1, INT32_MAX);
     options.batch_size = integer("batchSize", options.batch_size, 1, INT32_MAX);
+    options.prompt_budget = integer("promptBudget", options.prompt_budget, 1, INT32_MAX);
     options.threads = integer("threads", options.threads, 1, INT32_MAX);
     options.unified_memory =
         optional_property(given, "unifiedMemory", options.unified_memory,

@@ -104,6 +104,11 @@ const importRules = [
         why: "the refusal pipeline uses only the public API (ts/index)",
     },
     {
+        where: /^ts\/server\//,
+        target: /^ts\/(?!server\/|index\.)|^(dist|binding|build)\//,
+        why: "serving uses only the public API (ts/index)",
+    },
+    {
         where: /^ts\/formats\//,
         target: /^ts\/(?!formats\/|(?:check|model|native|steer-error|steering-vector|vector-metadata)\.)/,
         why: "vector files know vectors and what a model is, and nothing that runs",
@@ -206,6 +211,9 @@ const cases = [
     ["ts/refusal/fit.ts", 'import { score } from "./score.js";', true],
     ["ts/refusal/fit.ts", 'import {\n    addon,\n} from "../addon.js";', false],
     ["ts/refusal/fit.ts", 'export * from "../model.js";', false],
+    ["ts/server/scheduler.ts", 'import { Context } from "../index.js";', true],
+    ["ts/server/scheduler.ts", 'import { Job } from "./job.js";', true],
+    ["ts/server/scheduler.ts", 'import { checkObject } from "../check.js";', false],
     [
         "ts/formats/load.ts",
         'import { SteeringVector } from "../steering-vector.js";\nimport { read } from "./read.js";',

@@ -169,11 +169,23 @@ export class Generation implements AsyncIterable<GeneratedToken> {
     }
 
     async *[Symbol.asyncIterator](): AsyncGenerator<GeneratedToken, void, undefined> {
+        for await (const batch of this.batches()) {
+            yield* batch;
+        }
+    }
+
+    /**
+     * The tokens in lists, never empty: all that have come since the list before. For readers who are slower than the
+     * model, or who write what they read: one write instead of many. Leaving the loop early ends the answer.
+     */
+    async *batches(): AsyncGenerator<readonly GeneratedToken[], void, undefined> {
         let next = 0;
         try {
             for (;;) {
                 while (next < this.#tokens.length) {
-                    yield this.#tokens[next++] as GeneratedToken;
+                    const batch = this.#tokens.slice(next);
+                    next += batch.length;
+                    yield batch;
                 }
                 if (this.#end !== undefined) {
                     break;
@@ -222,6 +234,11 @@ export class Generation implements AsyncIterable<GeneratedToken> {
         }
         const { site, layers, width, capacity, memory } = this.#capture;
         return { activations: new Activations(site, layers, width, capacity, memory, labelsByLayer(labels)) };
+    }
+
+    /** The tokens that have come so far. */
+    get tokens(): readonly GeneratedToken[] {
+        return this.#tokens;
     }
 
     /** True once the answer is finished, has failed or was aborted. */

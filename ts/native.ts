@@ -125,6 +125,7 @@ export interface NativeContext {
         contextSize: number;
         memoryTokens: number;
         batchSize: number;
+        promptBudget: number;
         threads: number;
         unifiedMemory: boolean;
         memoryType: "f16" | "f32";
@@ -137,6 +138,8 @@ export interface NativeContext {
         decodes: number;
         tokens: number;
         captureBytesCopied: number;
+        heldTokens: number;
+        promisedTokens: number;
     };
     evaluate(
         entries: NativeEntry[],

@@ -43,6 +43,7 @@ export const steerErrorCodes = [
     "VECTOR_MISMATCH",
     "VECTOR_NOT_ADDITIVE",
     "JUDGE_FAILED",
+    "QUEUE_FULL",
     "INTERNAL",
 ] as const;
 
