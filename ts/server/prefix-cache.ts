@@ -39,7 +39,7 @@ export class PrefixCache {
     /** The one used longest ago first. */
     readonly #idle = new Set<Holder>();
     readonly #onFreed: () => void;
-    #leaving = 0;
+    readonly #leaving = new Set<Promise<void>>();
     #evictions = 0;
 
     /** `onFreed` is called whenever a sequence and its memory have become free. */
@@ -53,7 +53,7 @@ export class PrefixCache {
     }
     /** Sequences that are being given back. */
     get leaving(): number {
-        return this.#leaving;
+        return this.#leaving.size;
     }
     /** How many were given up for their room. */
     get evictions(): number {
@@ -90,22 +90,24 @@ export class PrefixCache {
 
     drop(holder: Holder): void {
         this.#idle.delete(holder);
-        void this.giveBack(holder.sequence);
+        this.giveBack(holder.sequence);
     }
 
     /** Gives a sequence back to its context. */
-    async giveBack(sequence: Sequence): Promise<void> {
-        this.#leaving++;
-        await sequence.dispose();
-        this.#leaving--;
-        this.#onFreed();
+    giveBack(sequence: Sequence): void {
+        const leaving = sequence.dispose().then(() => {
+            this.#leaving.delete(leaving);
+            this.#onFreed();
+        });
+        this.#leaving.add(leaving);
     }
 
-    /** Gives all of them back. */
+    /** Gives all of them back, and waits until they are free. */
     async clear(): Promise<void> {
-        const all = [...this.#idle];
-        this.#idle.clear();
-        await Promise.all(all.map((each) => this.giveBack(each.sequence)));
+        for (const holder of this.#idle) {
+            this.drop(holder);
+        }
+        await Promise.all(this.#leaving);
     }
 
     [Symbol.iterator](): IterableIterator<Holder> {

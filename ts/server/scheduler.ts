@@ -255,7 +255,7 @@ export class Scheduler {
         if (fits && this.#queue.has(job)) {
             this.#begin(job, sequence);
         } else {
-            void this.#cache.giveBack(sequence);
+            this.#cache.giveBack(sequence);
         }
         this.#pump();
     }
@@ -273,7 +273,7 @@ export class Scheduler {
             job.begin(sequence, sequence.generate(job.tokens, settings));
         } catch (error) {
             if (sequence !== undefined) {
-                void this.#cache.giveBack(sequence);
+                this.#cache.giveBack(sequence);
             }
             this.#end(job, error);
             return;
@@ -317,7 +317,7 @@ export class Scheduler {
         const keeps = this.#shares && this.#closed === undefined && !this.context.disposed;
         const held = keeps ? sequence.position : 0;
         if (held === 0) {
-            void this.#cache.giveBack(sequence);
+            this.#cache.giveBack(sequence);
             return;
         }
         const answer = Int32Array.from(job.generation?.tokens ?? [], ({ token }) => token);
