@@ -3,7 +3,7 @@ import { SteerError } from "llama-steer";
 import type { ServeRequest } from "llama-steer/server";
 import { endless } from "./support/answer.js";
 import { expectCode, failureOf } from "./support/expect-code.js";
-import { answersAlone, type Asked, closeAll, exactScheduler, requestOf, steeringOf } from "./support/serving.js";
+import { type Asked, answersAlone, closeAll, exactScheduler, requestOf, steeringOf } from "./support/serving.js";
 import { question, questions } from "./support/testbed.js";
 
 const logitBias = await endless();
@@ -28,7 +28,10 @@ test("answers of more requests than sequences equal those of each alone", async 
         });
         const { finished, running, queued, sharedTokens, promptTokens, cached } = scheduler.statistics;
         t.deepEqual([finished, running, queued], [24, 0, 0]);
-        t.is(promptTokens, answers.reduce((sum, each) => sum + each.promptTokens, 0));
+        t.is(
+            promptTokens,
+            answers.reduce((sum, each) => sum + each.promptTokens, 0),
+        );
         t.is(sharedTokens > 0, prefixCache);
         t.is(cached > 0, prefixCache);
         await closeAll(scheduler);
@@ -97,14 +100,36 @@ async function order(policy: "fair" | "priority", requests: [string, Partial<Ser
 test("clients take turns, whoever has asked for more", async (t) => {
     const a = { client: "a" };
     const b = { client: "b" };
-    t.is(await order("fair", [["a1", a], ["a2", a], ["a3", a], ["b1", b], ["b2", b]]), "a1 b1 a2 b2 a3");
-    t.is(await order("fair", [["a1", a], ["a2", { ...a, priority: 9 }], ["b1", b]]), "a1 b1 a2");
+    t.is(
+        await order("fair", [
+            ["a1", a],
+            ["a2", a],
+            ["a3", a],
+            ["b1", b],
+            ["b2", b],
+        ]),
+        "a1 b1 a2 b2 a3",
+    );
+    t.is(
+        await order("fair", [
+            ["a1", a],
+            ["a2", { ...a, priority: 9 }],
+            ["b1", b],
+        ]),
+        "a1 b1 a2",
+    );
 });
 
 test("the higher priority goes first, and equals take turns", async (t) => {
     const [a, b] = [{ client: "a" }, { client: "b" }];
     const high = { client: "a", priority: 2 };
-    const requests: [string, object][] = [["a1", a], ["a2", a], ["b1", b], ["high1", high], ["high2", high]];
+    const requests: [string, object][] = [
+        ["a1", a],
+        ["a2", a],
+        ["b1", b],
+        ["high1", high],
+        ["high2", high],
+    ];
     t.is(await order("priority", requests), "a1 high1 high2 b1 a2");
 });
 
