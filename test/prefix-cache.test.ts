@@ -145,7 +145,6 @@ test("what fits only with what it shares begins, and its memory is there", async
     t.true(results.every(({ tokens }) => tokens.length === 128 - length));
     t.is(new Set(results.map(({ text }) => text)).size, 1);
     // Computed by each for itself, two would fill the memory.
-    t.is(most, Math.floor((256 - (length - 1)) / (128 - length + 1)));
     t.true(most > 2, `${most} at once`);
     t.deepEqual([scheduler.statistics.failed, scheduler.statistics.finished], [0, 7]);
     await closeAll(scheduler);

@@ -20,8 +20,10 @@ export class Job implements Queued {
     generation: Generation | undefined;
     /** Its first token has come: the whole prompt is in memory. */
     answering = false;
-    /** It was looked up what it could really share, and that was not enough to fit. */
-    sharesTooLittle = false;
+    /** Tokens that it seems to share. Until its first token, those that it was promised count them too. */
+    likelyShared = 0;
+    /** Tokens that it could share when that was tried. */
+    triedShared = Number.POSITIVE_INFINITY;
 
     readonly #asked = performance.now();
     #began: number | undefined;

@@ -196,6 +196,7 @@ export class Scheduler {
             return false;
         }
         const best = this.#bestHolder(job);
+        job.likelyShared = best?.length ?? 0;
         const missing = this.#missingTokens(job.need);
         const hasSequence = this.#freeSequences() > 0;
         if (hasSequence && missing <= 0) {
@@ -204,8 +205,13 @@ export class Scheduler {
             }
             return true;
         }
-        if (hasSequence && best !== undefined && missing <= best.length && !job.sharesTooLittle) {
-            void this.#probe(job);
+        const entering = [...this.#running].filter(({ answering }) => !answering);
+        const freed = entering.reduce((sum, { likelyShared }) => sum + likelyShared, 0);
+        if (hasSequence && missing <= freed + Math.min(job.likelyShared, job.triedShared)) {
+            // What those that enter share is known with their first tokens: it is looked at again then.
+            if (freed === 0) {
+                void this.#probe(job);
+            }
         } else if (this.#cache.leaving === 0 && !this.#evict(missing, best?.holder) && this.#running.size === 0) {
             this.#queue.remove(job);
             this.#end(job, new SteerError("CONTEXT_FULL", "others than the scheduler hold the context's memory"));
@@ -243,15 +249,15 @@ export class Scheduler {
         let fits = false;
         try {
             job.request.steering?.apply(sequence);
-            const shared = await sequence.sharePrefix(job.tokens);
-            fits = this.#missingTokens(job.need - shared) <= 0;
+            job.triedShared = await sequence.sharePrefix(job.tokens);
+            fits = this.#missingTokens(job.need - job.triedShared) <= 0;
             // The answer takes it again, as part of its whole prompt, which its sampler has to see.
             await sequence.clear();
         } catch {
             // What is wrong with it, its beginning will say.
+            job.triedShared = 0;
         }
         this.#probing = false;
-        job.sharesTooLittle = !fits;
         if (fits && this.#queue.has(job)) {
             this.#begin(job, sequence);
         } else {
@@ -283,7 +289,6 @@ export class Scheduler {
     }
 
     async #follow(job: Job, sequence: Sequence): Promise<void> {
-        const expected = this.#bestHolder(job)?.length ?? 0;
         const { generation } = job;
         let outcome: GenerationResult | undefined;
         let failure: unknown;
@@ -297,7 +302,12 @@ export class Scheduler {
             failure = error;
         }
         this.#running.delete(job);
-        if (outcome !== undefined && expected > 1 && outcome.sharedTokens === 0 && job.request.capture === undefined) {
+        if (
+            outcome !== undefined &&
+            job.likelyShared > 1 &&
+            outcome.sharedTokens === 0 &&
+            job.request.capture === undefined
+        ) {
             this.#remember(job.key);
         }
         this.#vacate(job, sequence);
