@@ -85,3 +85,12 @@ export { SteeringVector, type SteeringVectorOptions } from "./steering-vector.js
 export type { Marker, TokenSelection } from "./token-selection.js";
 export { type DecodeOptions, type EncodeOptions, Tokenizer } from "./tokenizer.js";
 export type { CompleteVectorMetadata, VectorMetadata, VectorModel } from "./vector-metadata.js";
+export {
+    type PresetCondition,
+    type PresetIntervention,
+    presetOf,
+    type SteerAsSavedOptions,
+    steerAsSaved,
+    type VectorPreset,
+    withPreset,
+} from "./vector-preset.js";

@@ -44,6 +44,7 @@ export const steerErrorCodes = [
     "VECTOR_NOT_ADDITIVE",
     "JUDGE_FAILED",
     "QUEUE_FULL",
+    "CONSTRAINTS_UNMET",
     "INTERNAL",
 ] as const;
 

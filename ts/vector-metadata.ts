@@ -36,7 +36,7 @@ export type CompleteVectorMetadata = VectorMetadata & { readonly operation: stri
 /** @internal Of a free key: what can be written to any file, and is no name that objects have already. */
 export const freeKey = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
 const mostKeys = 256;
-const longestText = 65536;
+const longestText = 262144;
 
 /** @internal What each known key must hold. */
 const known: Readonly<Record<string, (value: unknown, name: string) => unknown>> = {

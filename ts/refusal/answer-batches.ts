@@ -1,6 +1,6 @@
 import type { Context, GenerationResult, Sequence } from "../index.js";
 import type { AnswerItem } from "./answer-items.js";
-import type { KeptAnswer, SampleSettings } from "./answers.js";
+import type { AnswerSteering, KeptAnswer, SampleSettings } from "./answers.js";
 import { throwIfAborted } from "./parse.js";
 import { splitThought } from "./thoughts.js";
 
@@ -14,18 +14,21 @@ export async function answerInWaves(
     settings: SampleSettings,
     finish: FinishAnswers,
 ): Promise<void> {
-    await withSequences(context, items.length, settings, async (sequences) => {
+    await withSequences(context, items.length, async (sequences) => {
         const occupancy = occupancyOf(context, sequences.length);
         for (let begin = 0; begin < items.length; begin += sequences.length) {
             throwIfAborted(settings.signal);
             const wave = items.slice(begin, begin + sequences.length);
+            wave.forEach((item, i) => {
+                (sequences[i] as SteeredSequence).steer(item.steering);
+            });
             const results = await answerWave(context, sequences, wave, settings);
             const tokens = results.reduce((sum, each) => sum + each.tokens.length, 0);
             const done = wave.map(
                 (item, i) => [item, kept(context, results[i] as GenerationResult, settings)] as const,
             );
             finish(done, occupancy(tokens));
-            await Promise.all(sequences.map((each) => each.clear()));
+            await Promise.all(sequences.map(({ sequence }) => sequence.clear()));
         }
     });
 }
@@ -37,11 +40,11 @@ export async function answerInWaves(
  */
 async function answerWave(
     context: Context,
-    sequences: readonly Sequence[],
+    sequences: readonly SteeredSequence[],
     wave: readonly AnswerItem[],
     settings: SampleSettings,
 ): Promise<GenerationResult[]> {
-    const pairs = wave.map((item, i) => [item, sequences[i] as Sequence] as const);
+    const pairs = wave.map((item, i) => [item, (sequences[i] as SteeredSequence).sequence] as const);
     const entries = pairs.flatMap(([{ tokens }, sequence]) =>
         tokens.length < 2 ? [] : [{ sequence, tokens: tokens.subarray(0, -1), kind: "prompt-part" as const }],
     );
@@ -68,12 +71,14 @@ export async function refill(
     settings: SampleSettings,
     finish: FinishAnswers,
 ): Promise<void> {
-    await withSequences(context, items.length, settings, async (sequences) => {
+    await withSequences(context, items.length, async (sequences) => {
         const occupancy = occupancyOf(context, sequences.length);
         const left = [...items];
-        const work = async (sequence: Sequence): Promise<void> => {
+        const work = async (each: SteeredSequence): Promise<void> => {
+            const { sequence } = each;
             for (let item = left.shift(); item !== undefined; item = left.shift()) {
                 throwIfAborted(settings.signal);
+                each.steer(item.steering);
                 const result = await sequence.generate(item.tokens, generationOptions(item, settings)).result();
                 finish([[item, kept(context, result, settings)]], occupancy(result.tokens.length));
                 void sequence.clear();
@@ -98,20 +103,38 @@ export async function refill(
 async function withSequences(
     context: Context,
     items: number,
-    { steering }: SampleSettings,
-    run: (sequences: readonly Sequence[]) => Promise<void>,
+    run: (sequences: readonly SteeredSequence[]) => Promise<void>,
 ): Promise<void> {
-    const sequences: Sequence[] = [];
+    const sequences: SteeredSequence[] = [];
     try {
         while (sequences.length < Math.min(context.options.sequences, items)) {
-            sequences.push(context.sequence());
-            steering?.apply(sequences.at(-1) as Sequence);
+            sequences.push(new SteeredSequence(context.sequence()));
         }
         if (items > 0) {
             await run(sequences);
         }
     } finally {
-        await Promise.all(sequences.map((each) => each.dispose()));
+        await Promise.all(sequences.map(({ sequence }) => sequence.dispose()));
+    }
+}
+
+/** A sequence that answers with one steering after another. */
+class SteeredSequence {
+    readonly sequence: Sequence;
+    #key: string | undefined;
+
+    constructor(sequence: Sequence) {
+        this.sequence = sequence;
+    }
+
+    /** Steers as asked, where it does not already. */
+    steer(steering: AnswerSteering | undefined): void {
+        if (steering?.key === this.#key) {
+            return;
+        }
+        this.sequence.unsteer();
+        this.#key = steering?.key;
+        steering?.apply(this.sequence);
     }
 }
 

@@ -1,5 +1,5 @@
 import { type Context, SteerError } from "../index.js";
-import type { AnswerPrompt, SampleSettings } from "./answers.js";
+import type { AnswerPrompt, AnswerSteering, SampleSettings } from "./answers.js";
 import { contentKey } from "./content-key.js";
 import { defaultThoughtMarkers } from "./thoughts.js";
 
@@ -12,6 +12,7 @@ export interface AnswerItem {
     tokens: Int32Array;
     /** 0 .. 2^32-1. */
     seed: number;
+    steering: AnswerSteering | undefined;
 }
 
 /**
@@ -24,23 +25,25 @@ export function answerItems(
     prompts: readonly AnswerPrompt[],
     settings: SampleSettings,
 ): AnswerItem[] {
-    const { samples, temperature, topK, topP, minP, maxTokens, seed, system, model, steering } = settings;
+    const { samples, temperature, topK, topP, minP, maxTokens, seed, system, model } = settings;
     const thoughts = settings.thoughts ?? defaultThoughtMarkers;
-    const sampling = { temperature, topK, topP, minP, maxTokens, thoughts, seed, model, steering: steering?.key };
-    return prompts.flatMap(({ id, prompt }) => {
+    const sampling = { temperature, topK, topP, minP, maxTokens, thoughts, seed, model };
+    return prompts.flatMap(({ id, prompt }, i) => {
         const user = { role: "user", content: prompt };
         const messages = system === undefined ? [user] : [{ role: "system", content: system }, user];
         const tokens = context.model.encodePrompt(messages);
+        const steering = Array.isArray(settings.steering) ? settings.steering[i] : settings.steering;
         checkLength(id, tokens.length, context.options.contextSize);
         return Array.from({ length: samples }, (_, sample) => {
             const number = temperature === 0 ? 0 : sample;
             return {
-                key: contentKey("answer", tokens, sampling, number),
+                key: contentKey("answer", tokens, { ...sampling, steering: steering?.key }, number),
                 prompt: id,
                 sample,
                 tokens,
                 // Of the prompt alone: baseline and steered answers draw the same numbers, which makes them comparable.
                 seed: Number.parseInt(contentKey("seed", seed, tokens, number).slice(0, 8), 16),
+                steering,
             };
         });
     });

@@ -36,7 +36,7 @@ export interface AnswerPrompt {
 export interface AnswerSteering {
     /** Tells this steering from any other, vector and strengths included: answers are kept under it. */
     key: string;
-    /** Steers a sequence, which is used for many answers. */
+    /** Steers a sequence, which has no other steering then. */
     apply: (sequence: Sequence) => void;
 }
 
@@ -56,7 +56,8 @@ export interface SampleOptions {
     system?: string | undefined;
     /** What encloses reasoning. Default: {@link defaultThoughtMarkers}; none: answers are kept as they are. */
     thoughts?: readonly ThoughtMarkers[] | undefined;
-    steering?: AnswerSteering | undefined;
+    /** Of all answers, or of those to each prompt its own: a batch may hold any number of different ones. */
+    steering?: AnswerSteering | readonly (AnswerSteering | undefined)[] | undefined;
     /**
      * `"waves"` (default): as many answers as there are sequences begin together and the next wave when all have ended, so
      * that the same batches are computed however often the run is interrupted, and answers are the same to the last bit.
@@ -72,6 +73,7 @@ export interface SampleOptions {
     onEvent?: ((event: RefusalEvent) => void) | undefined;
 }
 
+const steering = z.object({ key: z.string().min(1), apply: z.custom<AnswerSteering["apply"]>(isFunction) });
 const prompts = z.array(z.looseObject({ id: z.string(), prompt: z.string() }));
 
 export const sampleSettings = z.object({
@@ -86,7 +88,7 @@ export const sampleSettings = z.object({
     thoughts: thoughtMarkers.optional(),
     batches: z.enum(["waves", "refill"]).default("waves"),
     model: z.string().min(1).optional(),
-    steering: z.object({ key: z.string().min(1), apply: z.custom<AnswerSteering["apply"]>(isFunction) }).optional(),
+    steering: z.union([steering, z.array(steering.optional())]).optional(),
     signal: z.instanceof(AbortSignal).optional(),
     onEvent: z.custom<(event: RefusalEvent) => void>(isFunction).optional(),
 });
@@ -125,6 +127,10 @@ export async function sampleAnswers(
     const settings = parsed(sampleSettings, rest, "options");
     if (run !== undefined && settings.model === undefined) {
         throw new SteerError("INVALID_ARGUMENT", "a run directory keeps answers by model: give model, its fingerprint");
+    }
+    if (Array.isArray(settings.steering) && settings.steering.length !== list.length) {
+        const given = settings.steering.length;
+        throw new SteerError("INVALID_ARGUMENT", `there are ${list.length} prompts and the steering of ${given}`);
     }
     throwIfAborted(settings.signal);
     const items = answerItems(context, list, settings);

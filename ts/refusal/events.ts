@@ -1,10 +1,13 @@
 import type { Answer } from "./answers.js";
 import type { Verdict } from "./judge.js";
 
+/** What is counted: answers, verdicts, prompts captured, directions fitted, ways to steer tried. */
+export type ProgressStage = "answers" | "verdicts" | "capture" | "fit" | "search";
+
 /** How far a stage is. */
 export interface ProgressEvent {
     type: "progress";
-    stage: "answers" | "verdicts";
+    stage: ProgressStage;
     /** Items done, those of an earlier run included. */
     done: number;
     total: number;
@@ -44,5 +47,14 @@ export interface RetryEvent {
     message: string;
 }
 
+/** A part of a whole run begins; what progress follows belongs to it. */
+export interface PhaseEvent {
+    type: "phase";
+    phase: "sampling" | "capturing" | "fitting" | "baseline" | "searching" | "evaluating";
+    /** 1 .. of */
+    number: number;
+    of: number;
+}
+
 /** What a stage tells while it runs. */
-export type RefusalEvent = ProgressEvent | AnswerEvent | VerdictEvent | RetryEvent;
+export type RefusalEvent = PhaseEvent | ProgressEvent | AnswerEvent | VerdictEvent | RetryEvent;
