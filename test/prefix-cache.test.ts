@@ -130,19 +130,19 @@ test("where sequences or memory run out, the prefix used longest ago goes first"
 });
 
 test("what fits only with what it shares begins, and its memory is there", async (t) => {
-    const scheduler = await exactScheduler({ sequences: 6, contextSize: 128, memoryTokens: 256 });
-    const messages = question(Array(11).fill(first).join(" "));
+    const scheduler = await exactScheduler({ sequences: 8, contextSize: 256, memoryTokens: 512 });
+    const messages = question(Array(20).fill(first).join(" "));
     const length = scheduler.context.model.encodePrompt(messages).length;
     await scheduler.submit({ prompt: messages, maxTokens: 1 }).result();
     let most = 0;
     const answers = Array.from({ length: 6 }, async () => {
-        const answer = scheduler.submit({ prompt: messages, maxTokens: 128 - length, logitBias: await endless() });
+        const answer = scheduler.submit({ prompt: messages, maxTokens: 256 - length, logitBias: await endless() });
         for await (const _ of answer) most = Math.max(most, scheduler.statistics.running);
         return answer.result();
     });
     const results = await Promise.all(answers);
     t.true(results.every(({ sharedTokens }) => sharedTokens === length - 1));
-    t.true(results.every(({ tokens }) => tokens.length === 128 - length));
+    t.true(results.every(({ tokens }) => tokens.length === 256 - length));
     t.is(new Set(results.map(({ text }) => text)).size, 1);
     // Computed by each for itself, two would fill the memory.
     t.true(most > 2, `${most} at once`);

@@ -18,7 +18,10 @@ const asked: Asked[][] = Array.from({ length: clients }, (_, client) =>
 test("64 clients with 64 steerings: every answer equals that of the request alone, none lost, none mixed", async (t) => {
     t.timeout(150_000);
     const alone = await answersAlone(asked.flat());
-    t.true(new Set(alone.map(({ tokens }) => tokens.join())).size > asked.flat().length / 2, "the answers differ");
+    const plain = await answersAlone(asked.flat().map((each) => ({ ...each, steering: 0 })));
+    const changed = alone.filter(({ text }, i) => text !== plain[i]?.text).length;
+    t.true(changed > asked.flat().length / 2, `steering changed ${changed} answers`);
+    t.true(new Set(alone.map(({ text }) => text)).size > asked.flat().length / 2, "the answers differ");
     const scheduler = await exactScheduler({ sequences: 72, contextSize: 128, promptBudget: 64 }, { concurrency: 64 });
     const memory: number[] = [];
     let most = 0;

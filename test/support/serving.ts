@@ -6,11 +6,11 @@ import { exactContext, question } from "./testbed.js";
 
 const scheduled = new Map<number, SteeringVector>();
 
-/** A direction of its own for every number. */
+/** A direction of its own for every number, long enough that most answers become others. */
 export function vectorOf(number: number): SteeringVector {
     let vector = scheduled.get(number);
     if (vector === undefined) {
-        vector = new Vector([2, 5], randomVector(256, 100 + number, 0.4));
+        vector = new Vector([2, 5], randomVector(256, 100 + number, 2.5));
         scheduled.set(number, vector);
     }
     return vector;
