@@ -6,7 +6,7 @@ import { SteerError } from "../index.js";
 import { ApiError, errorResponse } from "./api-error.js";
 import { createHandler, type Handler, type HandlerOptions } from "./handler.js";
 import { nodeListener } from "./node-listener.js";
-import { checkedOptions } from "./options.js";
+import { checkedOptions, count } from "./options.js";
 import type { UnfinishedRequest } from "./serve-request.js";
 
 export interface ServeOptions extends HandlerOptions {
@@ -14,16 +14,17 @@ export interface ServeOptions extends HandlerOptions {
     host?: string;
     /** Default 8080; 0: any that is free. */
     port?: number;
+    /** Time for a client to send its headers. Default 10 s. The body has a limit of its own, see {@link HandlerLimits}. */
+    headersMilliseconds?: number;
 }
 
 const optionsSchema = z.looseObject({
     host: z.string().min(1).default("127.0.0.1"),
     port: z.int().min(0).max(65535).default(8080),
+    headersMilliseconds: count.default(10_000),
     keys: z.array(z.string()).default([]),
 });
 const loopback = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
-/** Time for a client to send its headers. The body has a limit of its own, see HandlerLimits. */
-const headersTimeout = 10_000;
 const maxHeaderSize = 16 * 1024;
 
 /** A server that listens. */
@@ -71,15 +72,20 @@ export class RunningServer {
  *   taken
  */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
-    const { host, port, keys } = checkedOptions(optionsSchema, options, "options");
+    const { host, port, keys, headersMilliseconds } = checkedOptions(optionsSchema, options, "options");
     const local = loopback.test(host);
     if (!local && keys.length === 0) {
         throw new SteerError("INVALID_ARGUMENT", `${host} can be reached by others: give keys, or listen at 127.0.0.1`);
     }
-    const { host: _, port: __, ...rest } = options;
+    const { host: _, port: __, headersMilliseconds: ___, ...rest } = options;
     const handler = createHandler(rest);
     const listener = nodeListener(local && keys.length === 0 ? forLocalNames(handler) : handler);
-    const server = createServer({ headersTimeout, maxHeaderSize, requestTimeout: 0 }, listener);
+    const timing = {
+        headersTimeout: headersMilliseconds,
+        requestTimeout: 0,
+        connectionsCheckingInterval: Math.min(1000, headersMilliseconds),
+    };
+    const server = createServer({ ...timing, maxHeaderSize }, listener);
     server.listen(port, host);
     await once(server, "listening");
     return new RunningServer(server, rest);
