@@ -105,8 +105,8 @@ const importRules = [
     },
     {
         where: /^ts\/server\//,
-        target: /^ts\/(?!server\/|index\.)|^(dist|binding|build)\//,
-        why: "serving uses only the public API (ts/index)",
+        target: /^ts\/(?!server\/|index\.|formats\/safetensors-writer\.)|^(dist|binding|build)\//,
+        why: "serving uses only the public API (ts/index), and the writer of safetensors",
     },
     {
         where: /^ts\/formats\//,

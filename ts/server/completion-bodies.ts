@@ -84,6 +84,25 @@ const content = z.union([
     z.string(),
     z.array(z.strictObject({ type: z.literal("text", "only text is supported"), text: z.string() })),
 ]);
+export const messagesSchema = z
+    .array(
+        z.strictObject({
+            role: z.enum(["system", "developer", "user", "assistant"]),
+            content,
+            name: z.string().optional(),
+            refusal: z.null().optional(),
+        }),
+    )
+    .min(1)
+    .max(4096);
+
+/** The messages as a chat template takes them. */
+export function messagesOf(messages: z.output<typeof messagesSchema>): ChatMessage[] {
+    return messages.map(({ role, content: parts }) => ({
+        role: role === "developer" ? "system" : role,
+        content: typeof parts === "string" ? parts : parts.map(({ text }) => text).join(""),
+    }));
+}
 
 /** Reads the bodies of completions within what the operator allows. */
 export class CompletionBodies {
@@ -96,17 +115,7 @@ export class CompletionBodies {
         this.#chat = z.strictObject({
             ...commonFields(limits),
             max_completion_tokens: z.int().min(1).max(limits.maxTokens).nullish(),
-            messages: z
-                .array(
-                    z.strictObject({
-                        role: z.enum(["system", "developer", "user", "assistant"]),
-                        content,
-                        name: z.string().optional(),
-                        refusal: z.null().optional(),
-                    }),
-                )
-                .min(1)
-                .max(4096),
+            messages: messagesSchema,
             logprobs: z.boolean().nullish(),
             top_logprobs: noTop,
         });
@@ -128,19 +137,19 @@ export class CompletionBodies {
     /** @throws ApiError 400 */
     chat(body: unknown): CompletionOrder {
         refuseTools(body);
-        const fields = checked(this.#chat, body);
-        const messages = fields.messages.map(({ role, content: parts }) => ({
-            role: role === "developer" ? "system" : role,
-            content: typeof parts === "string" ? parts : parts.map(({ text }) => text).join(""),
-        }));
+        const fields = checkedBody(this.#chat, body);
         const maxTokens = fields.max_completion_tokens ?? fields.max_tokens;
-        return this.#order({ ...fields, max_tokens: maxTokens }, [messages], fields.logprobs === true);
+        return this.#order(
+            { ...fields, max_tokens: maxTokens },
+            [messagesOf(fields.messages)],
+            fields.logprobs === true,
+        );
     }
 
     /** @throws ApiError 400 */
     text(body: unknown): CompletionOrder {
         refuseTools(body);
-        const fields = checked(this.#text, body);
+        const fields = checkedBody(this.#text, body);
         const { prompt } = fields;
         const list = typeof prompt === "string" || typeof prompt[0] === "number" ? [prompt] : prompt;
         const prompts = (list as (string | number[])[]).map((each) =>
@@ -213,7 +222,7 @@ function refuseTools(body: unknown): void {
 }
 
 /** @throws ApiError 400 naming the field */
-function checked<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
+export function checkedBody<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
     const result = schema.safeParse(body);
     if (result.success) {
         return result.data;

@@ -1,6 +1,8 @@
-export { createHandler, type Handler, type HandlerLimits, type HandlerOptions } from "./handler.js";
+export { createHandler, type Handler, type HandlerOptions } from "./handler.js";
 export type { Latency } from "./latency-window.js";
+export type { HandlerLimits } from "./limits.js";
 export { nodeListener } from "./node-listener.js";
+export type { RequestLog, RequestRecord } from "./request-log.js";
 export { ScheduledAnswer } from "./scheduled-answer.js";
 export { Scheduler, type SchedulerOptions } from "./scheduler.js";
 export type { SchedulerStatistics } from "./scheduler-statistics.js";
