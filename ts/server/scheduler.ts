@@ -1,55 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { z } from "zod";
+import type { z } from "zod";
 import { Context, type GenerationResult, type Sequence, SteerError } from "../index.js";
+import { Admission } from "./admission.js";
 import { abortedWaiting, Job } from "./job.js";
-import { checkedOptions, count } from "./options.js";
-import { commonLength, type Holder, longestBeginning, PrefixCache } from "./prefix-cache.js";
+import { checkedOptions } from "./options.js";
+import { PrefixCache } from "./prefix-cache.js";
 import { RequestQueue } from "./request-queue.js";
 import { ScheduledAnswer } from "./scheduled-answer.js";
+import { type SchedulerOptions, schedulerOptionsSchema, serveRequestSchema } from "./scheduler-options.js";
 import { SchedulerCounts, type SchedulerStatistics, steeringInUse } from "./scheduler-statistics.js";
 import type { ServeRequest, ServeResult, UnfinishedRequest } from "./serve-request.js";
-
-export interface SchedulerOptions {
-    /** Answers at once. Default: all sequences of the context. Sequences beyond that keep prefixes. */
-    concurrency?: number;
-    /** Requests that may wait. Default 256. */
-    queueLimit?: number;
-    /** `"fair"` (default): clients take turns. `"priority"`: the highest first, clients take turns among equals. */
-    policy?: "fair" | "priority";
-    /** Tokens, of prompts and of answers at their longest, that may be under way at once. Default: what the memory holds. */
-    tokenBudget?: number;
-    /** Tokens of an answer whose request says no number. Default 256, or what is left of the context. */
-    defaultMaxTokens?: number;
-    /** Whether finished sequences are kept for prompts that begin alike. Default true, where the memory is unified. */
-    prefixCache?: boolean;
-    /** Called when a request has ended, however it ended. */
-    onEnd?: (request: ServeRequest, outcome: ServeResult | SteerError) => void;
-}
-
-const optionsSchema = z.strictObject({
-    concurrency: count.optional(),
-    queueLimit: z.int().min(0).default(256),
-    policy: z.enum(["fair", "priority"]).default("fair"),
-    tokenBudget: count.default(Number.MAX_SAFE_INTEGER),
-    defaultMaxTokens: count.default(256),
-    prefixCache: z.boolean().default(true),
-    onEnd: z.custom<SchedulerOptions["onEnd"]>((value) => typeof value === "function", "must be a function").optional(),
-});
-
-const requestSchema = z.looseObject({
-    maxTokens: count.optional(),
-    client: z.string().optional(),
-    priority: z.number().optional(),
-    steering: z
-        .object({ key: z.string(), apply: z.custom((value) => typeof value === "function", "must be a function") })
-        .optional(),
-    signal: z.instanceof(AbortSignal).optional(),
-});
-
-/** It pays to wait for another prompt that is being computed, where at least this much would be taken from it. */
-const leastAwaited = 32;
-/** Steerings remembered as impossible to share. */
-const rememberedKeys = 1024;
 
 /**
  * Serves requests on one context: answers join its running batch and leave it one by one, each with its own steering.
@@ -61,15 +21,13 @@ const rememberedKeys = 1024;
  */
 export class Scheduler {
     readonly context: Context;
-    readonly #options: z.output<typeof optionsSchema>;
+    readonly #options: z.output<typeof schedulerOptionsSchema>;
     readonly #concurrency: number;
     readonly #queue: RequestQueue<Job>;
     readonly #running = new Set<Job>();
     readonly #cache = new PrefixCache(() => this.#pump());
     readonly #counts = new SchedulerCounts();
-    readonly #shares: boolean;
-    /** Keys of steering that keeps prompts from being shared, such as functions. */
-    readonly #unshared = new Set<string>();
+    readonly #admission: Admission;
     #probing = false;
     #closed: Promise<UnfinishedRequest[]> | undefined;
 
@@ -79,11 +37,11 @@ export class Scheduler {
             throw new SteerError("INVALID_ARGUMENT", "a scheduler needs a Context");
         }
         this.context = context;
-        this.#options = checkedOptions(optionsSchema, options, "options");
-        const { sequences, unifiedMemory } = context.options;
+        this.#options = checkedOptions(schedulerOptionsSchema, options, "options");
+        const { sequences } = context.options;
         this.#concurrency = Math.min(this.#options.concurrency ?? sequences, sequences);
         this.#queue = new RequestQueue(this.#options.policy);
-        this.#shares = this.#options.prefixCache && unifiedMemory;
+        this.#admission = new Admission(context, this.#running, this.#cache, this.#options);
     }
 
     /**
@@ -96,7 +54,7 @@ export class Scheduler {
         if (this.#closed !== undefined || this.context.disposed) {
             throw new SteerError("DISPOSED", "the scheduler is closed and takes no more requests");
         }
-        checkedOptions(requestSchema, request, "request");
+        checkedOptions(serveRequestSchema, request, "request");
         const { prompt } = request;
         const tokens = prompt instanceof Int32Array ? prompt.slice() : this.context.model.encodePrompt(prompt);
         const job = new Job(request, tokens, this.#answerLength(tokens.length, request.maxTokens));
@@ -153,11 +111,10 @@ export class Scheduler {
     /** Begins all that can begin. */
     #pump(): void {
         while (!this.#probing && !this.context.disposed && this.#running.size < this.#concurrency) {
-            const job = this.#queue.next((each) => !this.#awaitsPrefix(each));
-            if (job === undefined || !this.#hasRoom(job)) {
+            const job = this.#queue.next((each) => !this.#admission.awaitsPrefix(each));
+            if (job === undefined || !this.#advance(job)) {
                 break;
             }
-            this.#begin(job);
         }
         if (this.context.disposed) {
             for (const job of this.#queue) {
@@ -167,79 +124,18 @@ export class Scheduler {
         }
     }
 
-    /**
-     * Whether much of its prompt is being computed for another request just now: it waits, and then takes that over. Not
-     * for a prompt much longer than what they have in common.
-     */
-    #awaitsPrefix(job: Job): boolean {
-        if (!this.#shares || job.request.capture !== undefined || this.#unshared.has(job.key)) {
-            return false;
-        }
-        const least = Math.max(leastAwaited, job.tokens.length / 2);
-        const commons = [...this.#running].map((other) => {
-            const common = other.answering || other.key !== job.key ? 0 : commonLength(other.tokens, job.tokens);
-            return other.tokens.length <= 2 * common ? common : 0;
-        });
-        const common = Math.max(0, ...commons);
-        return common >= least && common - (this.#bestHolder(job)?.length ?? 0) >= least;
-    }
-
-    #bestHolder(job: Job): { holder: Holder; length: number } | undefined {
-        const running = [...this.#running].flatMap((each) => each.holder ?? []);
-        return longestBeginning([...this.#cache, ...running], job.key, job.tokens);
-    }
-
-    /** Whether a job can begin now. If not, sees to it that it can, as far as idle sequences allow. */
-    #hasRoom(job: Job): boolean {
-        const underWay = [...this.#running].reduce((sum, each) => sum + each.need, 0);
-        if (underWay + job.need > this.#options.tokenBudget) {
-            return false;
-        }
-        const best = this.#bestHolder(job);
-        job.likelyShared = best?.length ?? 0;
-        const missing = this.#missingTokens(job.need);
-        const hasSequence = this.#freeSequences() > 0;
-        if (hasSequence && missing <= 0) {
-            if (best !== undefined) {
-                this.#cache.touch(best.holder);
-            }
-            return true;
-        }
-        const entering = [...this.#running].filter(({ answering }) => !answering);
-        const freed = entering.reduce((sum, { likelyShared }) => sum + likelyShared, 0);
-        if (hasSequence && missing <= freed + Math.min(job.likelyShared, job.triedShared)) {
-            // What those that enter share is known with their first tokens: it is looked at again then.
-            if (freed === 0) {
-                void this.#probe(job);
-            }
-        } else if (this.#cache.leaving === 0 && !this.#evict(missing, best?.holder) && this.#running.size === 0) {
+    /** Begins the next job, or does what has to be done first. Returns whether the one behind it is to be looked at. */
+    #advance(job: Job): boolean {
+        const verdict = this.#admission.check(job);
+        if (verdict === "begin") {
+            this.#begin(job);
+        } else if (verdict === "probe") {
+            void this.#probe(job);
+        } else if (verdict === "never") {
             this.#queue.remove(job);
             this.#end(job, new SteerError("CONTEXT_FULL", "others than the scheduler hold the context's memory"));
-            this.#pump();
         }
-        return false;
-    }
-
-    #freeSequences(): number {
-        return this.context.options.sequences - this.#running.size - this.#cache.size - this.#cache.leaving;
-    }
-
-    /** How many tokens too few the memory has for one that needs `need`; not positive where it fits. */
-    #missingTokens(need: number): number {
-        const { heldTokens, promisedTokens } = this.context.statistics;
-        return heldTokens + promisedTokens + need - this.context.options.memoryTokens;
-    }
-
-    /** Gives up idle sequences: one at least, and as many as the missing tokens take. Returns false if there are none. */
-    #evict(missing: number, spared: Holder | undefined): boolean {
-        let left = missing;
-        let evicted = this.#cache.evict(spared);
-        const any = evicted !== undefined;
-        while (evicted !== undefined && left > evicted.tokens.length) {
-            left -= evicted.tokens.length;
-            evicted = this.#cache.evict(spared);
-        }
-        return any;
+        return verdict === "begin" || verdict === "never";
     }
 
     /** A job that fits only with what it can share: tries how much that is, and begins it if it is enough. */
@@ -250,7 +146,7 @@ export class Scheduler {
         try {
             job.request.steering?.apply(sequence);
             job.triedShared = await sequence.sharePrefix(job.tokens);
-            fits = this.#missingTokens(job.need - job.triedShared) <= 0;
+            fits = this.#admission.missingTokens(job.need - job.triedShared) <= 0;
             // The answer takes it again, as part of its whole prompt, which its sampler has to see.
             await sequence.clear();
         } catch {
@@ -275,7 +171,7 @@ export class Scheduler {
                 job.request.steering?.apply(sequence);
             }
             const { prompt, steering, client, priority, ...options } = job.request;
-            const settings = { ...options, maxTokens: job.maxTokens, sharePrefix: this.#shares };
+            const settings = { ...options, maxTokens: job.maxTokens, sharePrefix: this.#admission.shares };
             job.begin(sequence, sequence.generate(job.tokens, settings));
         } catch (error) {
             if (sequence !== undefined) {
@@ -302,29 +198,17 @@ export class Scheduler {
             failure = error;
         }
         this.#running.delete(job);
-        if (
-            outcome !== undefined &&
-            job.likelyShared > 1 &&
-            outcome.sharedTokens === 0 &&
-            job.request.capture === undefined
-        ) {
-            this.#remember(job.key);
+        if (outcome !== undefined) {
+            this.#admission.learn(job, outcome.sharedTokens);
         }
         this.#vacate(job, sequence);
         this.#end(job, failure, outcome);
         this.#pump();
     }
 
-    #remember(key: string): void {
-        this.#unshared.add(key);
-        if (this.#unshared.size > rememberedKeys) {
-            this.#unshared.clear();
-        }
-    }
-
     /** Keeps what the sequence holds, or gives it back. */
     #vacate(job: Job, sequence: Sequence): void {
-        const keeps = this.#shares && this.#closed === undefined && !this.context.disposed;
+        const keeps = this.#admission.shares && this.#closed === undefined && !this.context.disposed;
         const held = keeps ? sequence.position : 0;
         if (held === 0) {
             this.#cache.giveBack(sequence);
@@ -347,7 +231,14 @@ export class Scheduler {
             this.#counts[reported.code === "ABORTED" ? "aborted" : "failed"]++;
             job.fail(failure);
         }
-        this.#options.onEnd?.(job.request, reported);
+        try {
+            this.#options.onEnd?.(job.request, reported);
+        } catch (error) {
+            // The listener's own failure, for the process to hear of: no other request is to suffer from it.
+            queueMicrotask(() => {
+                throw error;
+            });
+        }
     }
 
     async #abort(job: Job): Promise<void> {
