@@ -142,6 +142,8 @@ generate_request generate_arguments(int32_t sequence, const Napi::Value & prompt
     sampling.repeat_last =
         optional_property(options, "repeatLast", sampling.repeat_last, integer_reader("repeatLast", 0, INT32_MAX));
     sampling.seed = optional_property(options, "seed", sampling.seed, integer_reader("seed", 0, UINT32_MAX));
+    sampling.alternatives =
+        optional_property(options, "alternatives", sampling.alternatives, integer_reader("alternatives", 0, INT32_MAX));
     sampling.logit_bias = logit_bias(options);
     request.share_prefix = optional_property(
         options, "sharePrefix", false, [](const Napi::Value & each) { return boolean_argument(each, "sharePrefix"); });

@@ -99,6 +99,43 @@ test("log-probabilities are those of the tokens, whose bytes spell the text", as
     });
 });
 
+test("the most probable tokens come beside each that was chosen", async (t) => {
+    const chosen = await client.chat.completions.create({ ...chat, logprobs: true, top_logprobs: 3 });
+    const content = chosen.choices[0]?.logprobs?.content ?? [];
+    t.true(content.length > 3);
+    for (const { token, logprob, top_logprobs } of content) {
+        t.is(top_logprobs.length, 3);
+        // A greedy answer is made of the most probable.
+        t.is(top_logprobs[0]?.token, token);
+        t.is(top_logprobs[0]?.logprob, logprob);
+        const sorted = top_logprobs.map((each) => each.logprob);
+        t.deepEqual(
+            sorted,
+            [...sorted].sort((a, b) => b - a),
+        );
+        t.true(sorted.reduce((sum, each) => sum + Math.exp(each), 0) < 1 + 1e-6);
+    }
+    const streamed = [];
+    const stream = await client.chat.completions.create({ ...chat, logprobs: true, top_logprobs: 3, stream: true });
+    for await (const { choices } of stream) streamed.push(...(choices[0]?.logprobs?.content ?? []));
+    t.deepEqual(
+        streamed.map(({ top_logprobs }) => top_logprobs.map(({ token }) => token)),
+        content.map(({ top_logprobs }) => top_logprobs.map(({ token }) => token)),
+    );
+    const text = await client.completions.create({
+        model,
+        prompt: "The groso",
+        max_tokens: 4,
+        temperature: 0,
+        logprobs: 2,
+    });
+    const { tokens = [], top_logprobs = [] } = text.choices[0]?.logprobs ?? {};
+    t.is(top_logprobs?.length, 4);
+    top_logprobs?.forEach((table, i) => {
+        t.is(Object.keys(table)[0], tokens[i]);
+    });
+});
+
 test("several answers to one prompt differ by their seeds, and repeat with them", async (t) => {
     const request = { ...chat, temperature: 1.5, n: 4, seed: 7 };
     const first = await client.chat.completions.create(request);
@@ -282,7 +319,8 @@ const wrongChats: [body: object, param: string | null, message?: RegExp][] = [
     [{ seed: "x" }, "seed"],
     [{ stream: "yes" }, "stream"],
     [{ logprobs: 1 }, "logprobs"],
-    [{ logprobs: true, top_logprobs: 3 }, "top_logprobs", /alternatives/],
+    [{ logprobs: true, top_logprobs: 21 }, "top_logprobs"],
+    [{ top_logprobs: 3 }, "top_logprobs", /logprobs to be true/],
     [{ presence_penalty: 1 }, "presence_penalty", /repeat_penalty/],
     [{ logit_bias: { a: 1 } }, "logit_bias.a"],
     [{ logit_bias: { 5: 1000 } }, "logit_bias.5"],

@@ -127,6 +127,7 @@ const refusedSchemas: [schema: unknown, message: RegExp][] = [
     [{ $ref: "http://example.com/schema" }, /\$ref/],
     [{ $ref: "#/$defs/none" }, /not there/],
     [{ $ref: "#/__proto__" }, /not there/],
+    [{ enum: Array.from({ length: 9000 }, (_, i) => `value number ${i}`) }, /characters/],
     [{ $ref: "#" }, /left recursion|recurs/i],
     [{ type: "string", maxLength: 100_000 }, /2000/],
     [{ type: "string", minLength: -1 }, /minLength/],

@@ -80,7 +80,15 @@ export type NativeStepListener = (
     textBytes: Int32Array,
     ends: NativeGenerationEnd[],
     projections: NativeProjections | undefined,
+    alternatives: NativeAlternatives | undefined,
 ) => void;
+
+/** The alternatives to the tokens of a step, one token's after the other's: `counts[i]` are those of the i-th. */
+export interface NativeAlternatives {
+    counts: Int32Array;
+    tokens: Int32Array;
+    logProbabilities: Float32Array;
+}
 
 export interface NativeGenerationEnd {
     generation: number;

@@ -1,4 +1,5 @@
 import type { GeneratedToken } from "../index.js";
+import type { FinishedAnswer } from "./completion-objects.js";
 import type { ScheduledAnswer } from "./scheduled-answer.js";
 import type { ServeResult } from "./serve-request.js";
 
@@ -17,9 +18,13 @@ export class AnswerGroup {
     }
 
     /** All answers, once all are finished. */
-    async results(): Promise<ServeResult[]> {
+    async results(): Promise<FinishedAnswer[]> {
         try {
-            return await Promise.all(this.#answers.map((each) => each.result()));
+            const finished = this.#answers.map(async (each) => {
+                const result = await each.result();
+                return { ...result, stream: each.tokens };
+            });
+            return await Promise.all(finished);
         } catch (error) {
             await this.abort();
             throw error;

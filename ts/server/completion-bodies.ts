@@ -21,7 +21,8 @@ export interface CompletionOrder {
     n: number;
     stream: boolean;
     includeUsage: boolean;
-    logprobs: boolean;
+    /** Alternatives to each token; undefined: nor log-probabilities. */
+    logprobs: number | undefined;
     steering: SteeringField;
     options: GenerationOptions;
     seed: number | undefined;
@@ -77,9 +78,6 @@ function commonFields({ choices, maxTokens, strength }: RequestLimits) {
 
 type CommonFields = z.output<z.ZodObject<ReturnType<typeof commonFields>>>;
 
-const noTop = z
-    .literal(0, "the alternatives to a token are not supported: logprobs of the chosen tokens are")
-    .nullish();
 const content = z.union([
     z.string(),
     z.array(z.strictObject({ type: z.literal("text", "only text is supported"), text: z.string() })),
@@ -117,7 +115,7 @@ export class CompletionBodies {
             max_completion_tokens: z.int().min(1).max(limits.maxTokens).nullish(),
             messages: messagesSchema,
             logprobs: z.boolean().nullish(),
-            top_logprobs: noTop,
+            top_logprobs: z.int().min(0).max(20).nullish(),
         });
         this.#text = z.strictObject({
             ...commonFields(limits),
@@ -127,7 +125,7 @@ export class CompletionBodies {
                 z.array(z.int().min(0)).min(1),
                 z.array(z.array(z.int().min(0)).min(1)).min(1),
             ]),
-            logprobs: noTop,
+            logprobs: z.int().min(0).max(5).nullish(),
             echo: z.literal(false, "echo is not supported").nullish(),
             suffix: z.null("suffix is not supported").optional(),
             best_of: z.literal(1, "best_of is not supported").nullish(),
@@ -138,12 +136,13 @@ export class CompletionBodies {
     chat(body: unknown): CompletionOrder {
         refuseTools(body);
         const fields = checkedBody(this.#chat, body);
+        const top = fields.top_logprobs ?? 0;
+        if (top > 0 && fields.logprobs !== true) {
+            throw new ApiError(400, "invalid_value", "top_logprobs: asks for logprobs to be true", "top_logprobs");
+        }
+        const logprobs = fields.logprobs === true ? top : undefined;
         const maxTokens = fields.max_completion_tokens ?? fields.max_tokens;
-        return this.#order(
-            { ...fields, max_tokens: maxTokens },
-            [messagesOf(fields.messages)],
-            fields.logprobs === true,
-        );
+        return this.#order({ ...fields, max_tokens: maxTokens }, [messagesOf(fields.messages)], logprobs);
     }
 
     /** @throws ApiError 400 */
@@ -155,10 +154,10 @@ export class CompletionBodies {
         const prompts = (list as (string | number[])[]).map((each) =>
             typeof each === "string" ? each : tokensOf(each),
         );
-        return this.#order(fields, prompts, fields.logprobs === 0);
+        return this.#order(fields, prompts, fields.logprobs ?? undefined);
     }
 
-    #order(fields: CommonFields, prompts: CompletionOrder["prompts"], logprobs: boolean): CompletionOrder {
+    #order(fields: CommonFields, prompts: CompletionOrder["prompts"], logprobs: number | undefined): CompletionOrder {
         const n = fields.n ?? 1;
         if (n * prompts.length > this.#limits.choices) {
             throw new ApiError(400, "too_many_choices", `a request may have ${this.#limits.choices} answers`, "n");
@@ -188,6 +187,7 @@ export class CompletionBodies {
                 ...(bias.length === 0 ? {} : { logitBias: new Map(bias) }),
                 ...(fields.stop == null ? {} : { stop: fields.stop }),
                 ...(grammar === undefined ? {} : { grammar }),
+                ...(logprobs === undefined ? {} : { alternatives: logprobs }),
             },
         };
     }

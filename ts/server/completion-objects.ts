@@ -1,10 +1,13 @@
 import { randomUUID } from "node:crypto";
-import type { GeneratedToken, Tokenizer } from "../index.js";
+import type { GeneratedToken, TokenAlternative, Tokenizer } from "../index.js";
 import type { ServeResult } from "./serve-request.js";
+
+/** A finished answer with its tokens as they came. */
+export type FinishedAnswer = ServeResult & { stream: readonly GeneratedToken[] };
 
 /** The bodies of the two kinds of completions, as OpenAI's API has them. */
 export interface CompletionFormat {
-    whole(results: readonly ServeResult[], logprobs: boolean): object;
+    whole(results: readonly FinishedAnswer[], logprobs: boolean): object;
     /** What comes first of each answer; undefined for nothing. */
     opening(index: number): object | undefined;
     part(index: number, tokens: readonly GeneratedToken[], logprobs: boolean): object;
@@ -32,10 +35,6 @@ function usageOf(results: readonly ServeResult[], prompts: number): object {
 
 function textOf(tokens: readonly GeneratedToken[]): string {
     return tokens.map(({ text }) => text).join("");
-}
-
-function tokensOf({ tokens, logProbabilities }: ServeResult): Pick<GeneratedToken, "token" | "logProbability">[] {
-    return Array.from(tokens, (token, i) => ({ token, logProbability: logProbabilities[i] as number }));
 }
 
 abstract class Format {
@@ -73,11 +72,11 @@ export class ChatFormat extends Format implements CompletionFormat {
         super(stream ? "chat.completion.chunk" : "chat.completion", "chatcmpl", model, tokenizer, 1);
     }
 
-    whole(results: readonly ServeResult[], logprobs: boolean): object {
+    whole(results: readonly FinishedAnswer[], logprobs: boolean): object {
         const choices = results.map((result, index) => ({
             index,
             message: { role: "assistant", content: result.text, refusal: null },
-            logprobs: logprobs ? this.#logprobs(tokensOf(result)) : null,
+            logprobs: logprobs ? this.#logprobs(result.stream) : null,
             finish_reason: reasonOf(result),
         }));
         return this.complete(choices, results);
@@ -99,14 +98,20 @@ export class ChatFormat extends Format implements CompletionFormat {
         return this.body([{ index, delta, logprobs, finish_reason: reason }]);
     }
 
-    #logprobs(tokens: readonly Pick<GeneratedToken, "token" | "logProbability">[]): object {
-        const content = tokens.map(({ token, logProbability }) => ({
+    #logprobs(tokens: readonly GeneratedToken[]): object {
+        const content = tokens.map((each) => ({
+            ...this.#entry(each),
+            top_logprobs: (each.alternatives ?? []).map((other) => this.#entry(other)),
+        }));
+        return { content, refusal: null };
+    }
+
+    #entry({ token, logProbability }: TokenAlternative): object {
+        return {
             token: this.textOfToken(token),
             logprob: logProbability,
             bytes: [...this.tokenizer.bytes(token)],
-            top_logprobs: [],
-        }));
-        return { content, refusal: null };
+        };
     }
 }
 
@@ -119,11 +124,11 @@ export class TextFormat extends Format implements CompletionFormat {
         super("text_completion", "cmpl", model, tokenizer, prompts);
     }
 
-    whole(results: readonly ServeResult[], logprobs: boolean): object {
+    whole(results: readonly FinishedAnswer[], logprobs: boolean): object {
         const choices = results.map((result, index) => ({
             index,
             text: result.text,
-            logprobs: logprobs ? this.#logprobs(index, tokensOf(result)) : null,
+            logprobs: logprobs ? this.#logprobs(index, result.stream) : null,
             finish_reason: reasonOf(result),
         }));
         return this.complete(choices, results);
@@ -145,7 +150,7 @@ export class TextFormat extends Format implements CompletionFormat {
         return this.body([{ index, text, logprobs, finish_reason: reason }]);
     }
 
-    #logprobs(index: number, tokens: readonly Pick<GeneratedToken, "token" | "logProbability">[]): object {
+    #logprobs(index: number, tokens: readonly GeneratedToken[]): object {
         const texts = tokens.map(({ token }) => this.textOfToken(token));
         let at = this.#sent.get(index) ?? 0;
         const offsets = texts.map((text) => {
@@ -154,6 +159,18 @@ export class TextFormat extends Format implements CompletionFormat {
         });
         this.#sent.set(index, at);
         const values = tokens.map(({ logProbability }) => logProbability);
-        return { tokens: texts, token_logprobs: values, top_logprobs: null, text_offset: offsets };
+        return { tokens: texts, token_logprobs: values, top_logprobs: this.#top(tokens), text_offset: offsets };
+    }
+
+    /** For each token a table of texts; null where none were asked for. */
+    #top(tokens: readonly GeneratedToken[]): object[] | null {
+        if (tokens.every(({ alternatives }) => alternatives === undefined)) {
+            return null;
+        }
+        return tokens.map(({ alternatives = [] }) =>
+            Object.fromEntries(
+                alternatives.map(({ token, logProbability }) => [this.textOfToken(token), logProbability]),
+            ),
+        );
     }
 }

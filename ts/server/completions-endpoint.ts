@@ -66,7 +66,7 @@ export class CompletionsEndpoint {
         const timer = setTimeout(() => stop.abort(), this.#host.limits.requestMilliseconds);
         void group.ended().then(() => clearTimeout(timer));
         if (!order.stream) {
-            return Response.json(format.whole(await group.results(), order.logprobs));
+            return Response.json(format.whole(await group.results(), order.logprobs !== undefined));
         }
         // The status is still open until the first answer has begun.
         const news = await afterFirst(group.news());
@@ -113,8 +113,8 @@ async function* eventsOf(
         if (result !== undefined) {
             results[index] = result;
             yield format.closing(index, result);
-        } else if (order.logprobs || tokens.some(({ text }) => text !== "")) {
-            yield format.part(index, tokens, order.logprobs);
+        } else if (order.logprobs !== undefined || tokens.some(({ text }) => text !== "")) {
+            yield format.part(index, tokens, order.logprobs !== undefined);
         }
     }
     if (order.includeUsage) {

@@ -52,6 +52,8 @@ const types = ["object", "array", "string", "number", "integer", "boolean", "nul
 const deepest = 64;
 /** Repetitions that a grammar may ask for. */
 const mostRepeated = 2000;
+/** It is read where all requests are taken, before anything else is done for them. */
+const longestGrammar = 2 ** 17;
 
 type Schema = Record<string, unknown>;
 
@@ -82,7 +84,11 @@ class SchemaCompiler {
 
     grammar(): string {
         const root = this.#compile(this.#document, "schema", 0);
-        return [`root ::= ${root}`, ...this.#rules, ...anyJson].join("\n");
+        const grammar = [`root ::= ${root}`, ...this.#rules, ...anyJson].join("\n");
+        if (grammar.length > longestGrammar) {
+            throw refused("schema", `makes a grammar of more than ${longestGrammar} characters`);
+        }
+        return grammar;
     }
 
     /** A rule of its own. Returns its name. */

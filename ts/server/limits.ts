@@ -22,11 +22,13 @@ export interface HandlerLimits {
     uploads?: number;
 }
 
+export const defaultRequestMilliseconds = 600_000;
+
 export const limitsSchema = z
     .strictObject({
         bodyBytes: count.default(2 ** 20),
         bodyMilliseconds: count.default(30_000),
-        requestMilliseconds: count.max(2 ** 31 - 1).default(600_000),
+        requestMilliseconds: count.max(2 ** 31 - 1).default(defaultRequestMilliseconds),
         choices: count.default(8),
         maxTokens: count.default(4096),
         strength: z.number().positive().default(4),

@@ -18,12 +18,17 @@ export class ScheduledAnswer implements AsyncIterable<readonly GeneratedToken[]>
     /** Tokens of the prompt. */
     readonly promptTokens: number;
 
+    #generation: Generation | undefined;
+
     /** @internal Use {@link Scheduler.submit}. */
     constructor(host: AnswerHost, promptTokens: number) {
         this.#host = host;
         this.promptTokens = promptTokens;
         // Whoever only iterates hears of a failure there.
         host.result.catch(() => {});
+        void host.begun.then((generation) => {
+            this.#generation = generation;
+        });
     }
 
     async *[Symbol.asyncIterator](): AsyncGenerator<readonly GeneratedToken[], void, undefined> {
@@ -45,6 +50,11 @@ export class ScheduledAnswer implements AsyncIterable<readonly GeneratedToken[]>
      */
     result(): Promise<ServeResult> {
         return this.#host.result;
+    }
+
+    /** The tokens that have come so far. */
+    get tokens(): readonly GeneratedToken[] {
+        return this.#generation?.tokens ?? [];
     }
 
     /** Ends it, waiting or running, and waits until its sequence is free. Does nothing once it has ended. */

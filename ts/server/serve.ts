@@ -5,6 +5,7 @@ import { z } from "zod";
 import { SteerError } from "../index.js";
 import { ApiError, errorResponse } from "./api-error.js";
 import { createHandler, type Handler, type HandlerOptions } from "./handler.js";
+import { defaultRequestMilliseconds } from "./limits.js";
 import { nodeListener } from "./node-listener.js";
 import { checkedOptions, count } from "./options.js";
 import type { UnfinishedRequest } from "./serve-request.js";
@@ -86,6 +87,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
         connectionsCheckingInterval: Math.min(1000, headersMilliseconds),
     };
     const server = createServer({ ...timing, maxHeaderSize }, listener);
+    // Whoever neither sends nor reads for as long as a request may take is gone.
+    server.setTimeout(rest.limits?.requestMilliseconds ?? defaultRequestMilliseconds);
     server.listen(port, host);
     await once(server, "listening");
     return new RunningServer(server, rest);
