@@ -1,18 +1,13 @@
 // How each method and each way of preserving does on the test-bed: directions from known entities, steering measured on
 // entities they have not seen, at one layer and some strengths. Its figures are those of docs/fit-direction.md.
 //
-//   node scripts/build.mjs examples && node dist-examples/compare-fits.js [--tokens all|last-prompt] [--layer N] [--strengths A,B,..]
-//       [--first N]: of the ways compared
+//   node scripts/build.mjs examples && node dist-examples/compare-fits.js [--tokens all|last-prompt] [--layer N]
+//       [--strengths A,B,..] [--first N]: of the ways compared
 
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type FitDirectionOptions, fitDirection, loadModel, type SteeringVector } from "llama-steer";
-import { answerAll } from "./demo/answers.js";
-import { Judge } from "./demo/judge.js";
-import { readPrompts } from "./demo/prompts.js";
-import { residualsAtPromptEnd } from "./demo/residuals.js";
-import { ratesBySet, refusalScores } from "./demo/scores.js";
+import { type FitDirectionOptions, fitDirection } from "llama-steer";
+import { packedRows, TestBed } from "./support/test-bed.js";
 
 type Choice = Pick<FitDirectionOptions, "method" | "preserveMode" | "lambda">;
 
@@ -41,42 +36,33 @@ const choices: Choice[] = [
     { method: "logistic", preserveMode: "none" },
 ];
 
-const testbed = (file: string): string => fileURLToPath(new URL(`../models/testbed/${file}`, import.meta.url));
-const prompts = readPrompts(testbed("prompts.jsonl"));
-await using chat = await loadModel(testbed("valdoria-chat.gguf"));
-await using judgeModel = await loadModel(testbed("valdoria-judge.gguf"));
-await using context = await chat.createContext({ sequences: 64, unifiedMemory: false, threads: 1 });
-await using judgeContext = await judgeModel.createContext({ sequences: 32, batchSize: 1024, threads: 1 });
-const judge = new Judge(judgeContext, readFileSync(testbed("judge-prompt.txt"), "utf8"));
-
-const known = [...prompts.fit, ...prompts.select];
-const scored = known.filter((each) => each.set !== "preserve");
-const scores = refusalScores(
-    scored,
-    await judge.label(await answerAll(context, scored, { samples: 4, temperature: 1 })),
+const folder = fileURLToPath(new URL("../models/testbed", import.meta.url));
+await using bed = await TestBed.open(folder, "valdoria");
+const known = bed.prompts.filter(({ split }) => split !== "eval");
+const scored = known.filter(({ set }) => set !== "preserve");
+const preserve = known.filter(({ set }) => set === "preserve");
+const scores = await bed.scores(scored);
+const rows = await bed.rows(known);
+const percent = (share: number | undefined): string => `${(100 * (share ?? Number.NaN)).toFixed(1)} %`.padStart(8);
+console.log(`layer ${layer}, ${tokens} tokens, ${scored.length} prompts`);
+console.log(
+    "method    preserve           lambda  AUC    held out  stability  strength  target ref.  kept ref.  neutral right",
 );
-const rows = await residualsAtPromptEnd(context, scored);
-const preserve = await residualsAtPromptEnd(
-    context,
-    known.filter((each) => each.set === "preserve"),
-);
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`.padStart(8);
-const head =
-    "method    preserve           lambda  AUC    held out  stability  strength  target ref.  kept ref.  neutral right";
-console.log(`layer ${layer}, ${tokens} tokens, ${scored.length} prompts\n${head}`);
-
 for (const choice of choices.slice(0, Number(values.first))) {
     const { vector, layers } = await fitDirection({
         ...choice,
         layers: rows.layers,
-        activations: rows.of(scored),
+        activations: packedRows(rows, known, scored),
         scores,
         diagnostics: { crossValidation: 5, bootstrap: 20 },
-        ...(choice.preserveMode === "none" ? {} : { preserve: preserve.of(known) }),
+        ...(choice.preserveMode === "none" ? {} : { preserve: packedRows(rows, known, preserve) }),
     });
     const facts = layers[layer];
     for (const strength of strengths) {
-        const rates = await ratesAt(vector, strength);
+        const unseen = bed.prompts.filter(({ split }) => split === "eval");
+        const rates = await bed.rates(unseen, (sequence) => {
+            sequence.steer(vector, { layers: layer, strength, tokens });
+        });
         console.log(
             [
                 choice.method?.padEnd(8),
@@ -86,15 +72,10 @@ for (const choice of choices.slice(0, Number(values.first))) {
                 facts?.heldOut?.auc.toFixed(3).padEnd(8),
                 facts?.stability?.toFixed(3).padEnd(9),
                 String(strength).padEnd(8),
-                percent(rates.target.refusalRate),
-                percent(rates.preserve.refusalRate),
-                percent(rates.neutral.accuracy),
+                percent(rates.target?.refused),
+                percent(rates.preserve?.refused),
+                percent(rates.neutral?.right),
             ].join("  "),
         );
     }
-}
-
-async function ratesAt(vector: SteeringVector, strength: number) {
-    const setting = { vector, layer, strength, tokens } as const;
-    return ratesBySet(await judge.label(await answerAll(context, prompts.eval, { setting })));
 }

@@ -109,6 +109,16 @@ const importRules = [
         why: "serving uses only the public API (ts/index), and the writer of safetensors",
     },
     {
+        where: /^ts\/cli\//,
+        target: /^ts\/(?!cli\/|(?:refusal\/|ridge\/)?index\.)|^(dist|binding|build)\//,
+        why: "the command line uses the package as its users do: ts/index, ts/refusal/index, ts/ridge/index",
+    },
+    {
+        where: /^ts\/(?!cli\/)/,
+        target: /^ts\/cli\//,
+        why: "the command line stands on the library, never the other way round",
+    },
+    {
         where: /^ts\/formats\//,
         target: /^ts\/(?!formats\/|(?:check|model|native|steer-error|steering-vector|vector-metadata)\.)/,
         why: "vector files know vectors and what a model is, and nothing that runs",
@@ -214,6 +224,17 @@ const cases = [
     ["ts/server/scheduler.ts", 'import { Context } from "../index.js";', true],
     ["ts/server/scheduler.ts", 'import { Job } from "./job.js";', true],
     ["ts/server/scheduler.ts", 'import { checkObject } from "../check.js";', false],
+    [
+        "ts/cli/fit.ts",
+        'import { loadModel } from "../index.js";\nimport { RunDirectory } from "../refusal/index.js";\nimport { table } from "./table.js";',
+        true,
+    ],
+    ["ts/cli/inspect.ts", 'import { ridgeBytes } from "../ridge/index.js";', true],
+    ["ts/cli/inspect.ts", 'import { native } from "../native.js";', false],
+    ["ts/cli/fit.ts", 'import { Journal } from "../refusal/journal.js";', false],
+    ["ts/cli/vector-show.ts", 'import { dialectOf } from "../formats/dialects.js";', false],
+    ["ts/refusal/run.ts", 'import { Progress } from "../cli/progress.js";', false],
+    ["ts/model.ts", 'import { table } from "./cli/table.js";', false],
     [
         "ts/formats/load.ts",
         'import { SteeringVector } from "../steering-vector.js";\nimport { read } from "./read.js";',

@@ -97,6 +97,17 @@ test("the example of refusal scores compiles, runs, and finds its answers when i
     t.is(readFileSync(join(folder.path, "run/answers.jsonl"), "utf8"), answers);
 });
 
+test("the example of a whole fit compiles, runs, and steers with the file that it wrote", (t) => {
+    t.timeout(600_000);
+    const example = compileExample("docs/refusal-steering.md", "refusal-fit");
+    const folder = new TemporaryFolder();
+    symlinkSync(inRepository("models"), join(folder.path, "models"));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [example], { cwd: folder.path, encoding: "utf8" });
+    t.is(status, 0, stderr);
+    t.regex(stdout, /^refused: 0\.[89]\d before, 0\.[012]\d after\n.*Trograr/);
+    t.true(existsSync(join(folder.path, "run/report.html")));
+});
+
 test("the example of vector files compiles, runs and reads what it wrote", (t) => {
     const example = compileExample("docs/vector-files.md", "vector-files");
     const cwd = new TemporaryFolder().path;

@@ -1,10 +1,10 @@
 // Compiles a TypeScript project into its output folder when something it reads was touched.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { BuildError, fingerprint, readJson, root, writeJson } from "./project.mjs";
+import { BuildError, fingerprint, manifest, readJson, root, writeJson } from "./project.mjs";
 
 const shared = ["package.json", "tsconfig.base.json"];
 
@@ -35,8 +35,20 @@ export function buildTypeScript(name) {
     if (status !== 0) {
         throw new BuildError(`TypeScript: ${config} did not compile.`);
     }
+    if (name === "package") {
+        makeExecutable();
+    }
     writeJson(stampFile, { stamp });
     console.log(`Compiling ${out} ... ${((Date.now() - started) / 1000).toFixed(1)} s`);
+}
+
+/** Commands run from the checkout as they do when npm has installed them. */
+function makeExecutable() {
+    for (const path of Object.values(manifest.bin)) {
+        if (path.startsWith(`${projects.package.out}/`)) {
+            chmodSync(join(root, path), 0o755);
+        }
+    }
 }
 
 /** Path of tsc. */

@@ -48,6 +48,7 @@ test("the tarball holds what is used, and nothing of the workshop", () => {
     const needed = [
         "dist/index.js",
         "dist/index.d.ts",
+        "dist/cli/main.js",
         "CMakeLists.txt",
         "cpp/CMakeLists.txt",
         "third_party/fetch.mjs",
@@ -78,6 +79,15 @@ test("installs and runs the README's example without a compiler", () => {
         );
     }
     runExample(bare);
+});
+
+test("installs a command that runs, and knows its models without a compiler", () => {
+    const path = join(app, "node_modules", ".bin", "llama-steer");
+    const manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
+    assert.equal(run(path, ["--version"], { cwd: app, path: bare }).trim(), manifest.version);
+    const model = join(root, "models", "testbed", "valdoria-chat.gguf");
+    const found = JSON.parse(run(path, ["inspect", model, "--json"], { cwd: app, path: bare }));
+    assert.equal(found.architecture, "qwen3");
 });
 
 test("types of the installed package hold for the README's example", () => {

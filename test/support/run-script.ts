@@ -27,7 +27,8 @@ export function runScript(
     );
 }
 
-function outcome(child: ChildProcess, limitMilliseconds: number): Promise<ScriptOutcome> {
+/** Waits for a process; one that does not end within the limit is killed. */
+export function outcome(child: ChildProcess, limitMilliseconds: number): Promise<ScriptOutcome> {
     let stdout = "";
     let stderr = "";
     child.stdout?.on("data", (chunk) => {

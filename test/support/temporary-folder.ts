@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -14,6 +14,13 @@ export class TemporaryFolder {
     write(name: string, content: string | Uint8Array): string {
         const path = join(this.path, name);
         writeFileSync(path, content);
+        return path;
+    }
+
+    /** Makes a folder within and returns its path. */
+    folder(name: string): string {
+        const path = join(this.path, name);
+        mkdirSync(path);
         return path;
     }
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { z } from "zod";
 import { type Context, type Sequence, SteerError } from "../index.js";
 import { answerInWaves, refill } from "./answer-batches.js";
@@ -88,7 +89,17 @@ export const sampleSettings = z.object({
     thoughts: thoughtMarkers.optional(),
     batches: z.enum(["waves", "refill"]).default("waves"),
     model: z.string().min(1).optional(),
-    steering: z.union([steering, z.array(steering.optional())]).optional(),
+    steering: z
+        .unknown()
+        .transform((value, context) => {
+            // Of a union, what is wrong in one of its kinds would not be told.
+            const result = (Array.isArray(value) ? z.array(steering.optional()) : steering).safeParse(value);
+            for (const { message, path } of result.error?.issues ?? []) {
+                context.addIssue({ code: "custom", message, path: [...path] });
+            }
+            return result.data;
+        })
+        .optional(),
     signal: z.instanceof(AbortSignal).optional(),
     onEvent: z.custom<(event: RefusalEvent) => void>(isFunction).optional(),
 });
@@ -124,7 +135,8 @@ export async function sampleAnswers(
 ): Promise<Answer[]> {
     const list = parsed(prompts, asked, "prompts");
     const { run, ...rest } = options ?? {};
-    const settings = parsed(sampleSettings, rest, "options");
+    const given = parsed(sampleSettings, rest, "options");
+    const settings = { ...given, signal: sharedSignal(given.signal) };
     if (run !== undefined && settings.model === undefined) {
         throw new SteerError("INVALID_ARGUMENT", "a run directory keeps answers by model: give model, its fingerprint");
     }
@@ -158,6 +170,16 @@ export async function sampleAnswers(
     };
     await (settings.batches === "waves" ? answerInWaves : refill)(context, todo, settings, finish);
     return items.map(({ prompt, sample, key }) => ({ prompt, sample, ...(answers.get(key) as KeptAnswer) }));
+}
+
+/** A signal that as many answers as there are sequences may listen to, without the warning that guards against leaks. */
+function sharedSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+    if (signal === undefined) {
+        return undefined;
+    }
+    const shared = AbortSignal.any([signal]);
+    setMaxListeners(0, shared);
+    return shared;
 }
 
 function counts(keys: readonly string[]): Map<string, number> {

@@ -16,6 +16,8 @@ export class PromptRows {
     readonly width: number;
     readonly #rows: ReadonlyMap<string, number>;
     readonly #data: Float32Array;
+    /** Lists asked for before: every direction of a run is fitted on the same. */
+    readonly #packed = new WeakMap<readonly Prompt[], Float32Array>();
 
     private constructor(layers: readonly number[], width: number, prompts: readonly Prompt[], data: Float32Array) {
         this.layers = layers;
@@ -52,14 +54,23 @@ export class PromptRows {
         return new PromptRows(captured.layers, captured.width, prompts, captured.packed());
     }
 
-    /** [layers][prompts.length][width], in the order of `prompts`. @throws SteerError INVALID_ARGUMENT (a prompt unknown) */
+    /**
+     * [layers][prompts.length][width], in the order of `prompts`; the same array for the same list.
+     *
+     * @throws SteerError INVALID_ARGUMENT (a prompt unknown)
+     */
     of(prompts: readonly Prompt[]): Float32Array {
+        const before = this.#packed.get(prompts);
+        if (before !== undefined) {
+            return before;
+        }
         const packed = new Float32Array(this.layers.length * prompts.length * this.width);
         this.layers.forEach((layer, slot) => {
             prompts.forEach((prompt, i) => {
                 packed.set(this.row(layer, prompt), (slot * prompts.length + i) * this.width);
             });
         });
+        this.#packed.set(prompts, packed);
         return packed;
     }
 

@@ -1,7 +1,7 @@
 import { type FitDirectionOptions, fitDirection, type LayerFit, type SteeringVector } from "../index.js";
 import { contentKey } from "./content-key.js";
 import type { Prompt } from "./prompt.js";
-import type { PromptRows } from "./prompt-rows.js";
+import { dot, type PromptRows } from "./prompt-rows.js";
 import { mean, type ScoreSeparation, separationOf } from "./separation.js";
 
 /** How a direction is fitted: see {@link FitDirectionOptions}. */
@@ -87,11 +87,13 @@ export async function fitDirections(
                 heldOut.map((prompt) => scoreOf(scores, prompt)),
                 threshold,
             ),
-            norm: mean(scored.map((prompt) => Math.hypot(...rows.row(layer, prompt)))),
+            norm: mean(scored.map((prompt) => lengthOf(rows.row(layer, prompt)))),
         };
     });
     return { spec, vector: fit.vector, layers, key: contentKey(fit.vector.data) };
 }
+
+const lengthOf = (row: Float32Array): number => Math.sqrt(dot(row, row));
 
 /** @internal */
 export function directionAt(directions: RefusalDirections, layer: number): LayerDirection {

@@ -36,7 +36,10 @@ export const candidate = z.object({
     lambda: z.union([z.number(), z.string()]).nullable(),
     preserveMode: z.string(),
     operation: z.string(),
-    /** At each of the layers. */
+    /**
+     * From the refused prompts' mean projection (0) to the answered ones' (1), or the other way where refusals are induced:
+     * over all layers together, of a clamp at each.
+     */
     strength: z.number(),
     /** Where it acts. */
     tokens: z.string(),
@@ -115,6 +118,8 @@ export const runReport = z.object({
             z.object({ set: z.enum(promptSets), score: z.number(), along: z.number(), across: z.number() }),
         ),
     }),
+    /** Unsteered answers to the prompts of the select split, which candidates are compared with. */
+    searchBaseline: z.partialRecord(z.enum(promptSets), setRates).optional(),
     candidates: z.array(candidate),
     /** Index of the chosen candidate. */
     chosen: z.int(),

@@ -40,27 +40,35 @@ export async function searchEfficiently(input: SearchInput, options: EfficientOp
 }
 
 /** Tries the neighbours of the best; whether one of them is better. */
-async function improve(book: TrialBook): Promise<boolean> {
+export async function improve(book: TrialBook): Promise<boolean> {
     const [best] = book.complete;
     if (best === undefined) {
         return false;
     }
     const untried = neighboursOf(best.candidate, book.input).filter((each) => !book.isComplete(each));
-    await measureWhere(book, untried, best);
+    await measureWhereOpen(book, untried);
     return book.complete[0] !== best;
 }
 
+/** Candidates that are measured whole side by side: as one ends, the others may need no measuring any more. */
+const sideBySide = 4;
+
 /**
- * Measures the target prompts first, and the others only for candidates that could be better than the best: early
- * stopping.
+ * Measures the target prompts first, and the others, from the best down, only where a candidate could still be better than
+ * the best so far: early stopping.
  */
-async function measureWhere(book: TrialBook, candidates: readonly Candidate[], best: Trial): Promise<void> {
-    const trials = await book.measure(candidates, book.targets);
-    const promising = trials.filter(({ standing }) => !isBetter(best.standing, standing));
-    await book.measure(
-        promising.map(({ candidate }) => candidate),
-        book.input.prompts,
-    );
+async function measureWhereOpen(book: TrialBook, candidates: readonly Candidate[]): Promise<void> {
+    const order = (await book.measure(candidates, book.targets)).sort(roughOrder);
+    while (order.length > 0) {
+        const [best] = book.complete;
+        const open = order
+            .splice(0, sideBySide)
+            .filter((each) => !isBetter(best?.standing ?? each.standing, each.standing));
+        await book.measure(
+            open.map(({ candidate }) => candidate),
+            book.input.prompts,
+        );
+    }
 }
 
 /** Candidates that are begun together, so that batches are full. */
@@ -75,10 +83,9 @@ export async function searchGrid(input: SearchInput, steps: number): Promise<Tri
         const few = await book.measure(group, book.part(0.2, 8));
         const [best] = book.complete;
         const open = few.filter((trial) => best === undefined || stillOpen(trial, best, book));
-        await measureWhere(
+        await measureWhereOpen(
             book,
             open.map(({ candidate }) => candidate),
-            best ?? (open[0] as Trial),
         );
     }
     return book;

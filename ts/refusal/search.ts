@@ -101,7 +101,7 @@ export class TrialBook {
         return {
             candidate,
             answers,
-            standing: standingOf(answers, baseline, goal, limits),
+            standing: standingOf(answers, baseline, goal, limits, 1),
             complete: answers.length === prompts.length,
         };
     }
@@ -143,16 +143,13 @@ export function roughOrder(a: Trial, b: Trial): number {
     return cost(a) - cost(b);
 }
 
-/** @throws SteerError CONSTRAINTS_UNMET, with what came closest */
-export function requireFeasible(best: Trial | undefined, complete: readonly Trial[]): asserts best is Trial {
-    if (best !== undefined) {
-        return;
-    }
+/** What to say where nothing keeps the constraints: what came closest, and what it broke. */
+export function constraintsUnmet(complete: readonly Trial[]): SteerError {
     const closest = complete.slice(0, 3).map(({ candidate, standing }) => {
         const { loss, violations } = standing;
         return `${describeCandidate(candidate)}: ${(100 * loss).toFixed(0)} % of target prompts left, ${violations.join(", ")}`;
     });
-    throw new SteerError(
+    return new SteerError(
         "CONSTRAINTS_UNMET",
         `none of the ${complete.length} settings measured whole keeps the constraints: relax them, give more prompts, or ` +
             `search more. Closest: ${closest.join("; ") || "nothing was measured whole"}`,
