@@ -180,7 +180,11 @@ export class Generation implements AsyncIterable<GeneratedToken> {
      * The tokens in lists, never empty: all that have come since the list before. For readers who are slower than the
      * model, or who write what they read: one write instead of many. Leaving the loop early ends the answer.
      */
-    async *batches(): AsyncGenerator<readonly GeneratedToken[], void, undefined> {
+    batches(): AsyncGenerator<readonly GeneratedToken[], void, undefined> {
+        return this.#batches();
+    }
+
+    async *#batches(): AsyncGenerator<readonly GeneratedToken[], void, undefined> {
         let next = 0;
         try {
             for (;;) {
