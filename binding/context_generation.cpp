@@ -13,6 +13,12 @@ namespace llama_steer {
 
 namespace {
 
+template <typename array_type, typename source>
+void set_array(Napi::Object & target, const char * key, array_type array, const source & from) {
+    std::copy(from.begin(), from.end(), array.Data());
+    target.Set(key, array);
+}
+
 /// { tokens: Int32Array, interventions: Float64Array, counts: Int32Array, values: Float32Array }: for each report the
 /// token of the step that it goes with, and how many of the values are its; undefined where nothing was reported.
 Napi::Value projections_object(Napi::Env env, const step_events & events) {
@@ -32,14 +38,33 @@ Napi::Value projections_object(Napi::Env env, const step_events & events) {
         return env.Undefined();
     }
     Napi::Object result = Napi::Object::New(env);
-    const auto set = [&](const char * key, auto array, const auto & from) {
-        std::copy(from.begin(), from.end(), array.Data());
-        result.Set(key, array);
-    };
-    set("tokens", Napi::Int32Array::New(env, tokens.size()), tokens);
-    set("interventions", Napi::Float64Array::New(env, interventions.size()), interventions);
-    set("counts", Napi::Int32Array::New(env, counts.size()), counts);
-    set("values", Napi::Float32Array::New(env, values.size()), values);
+    set_array(result, "tokens", Napi::Int32Array::New(env, tokens.size()), tokens);
+    set_array(result, "interventions", Napi::Float64Array::New(env, interventions.size()), interventions);
+    set_array(result, "counts", Napi::Int32Array::New(env, counts.size()), counts);
+    set_array(result, "values", Napi::Float32Array::New(env, values.size()), values);
+    return result;
+}
+
+/// { counts: Int32Array, tokens: Int32Array, logProbabilities: Float32Array }: for each token of the step how many
+/// alternatives are its; undefined where none were asked for.
+Napi::Value alternatives_object(Napi::Env env, const step_events & events) {
+    std::vector<int32_t> counts;
+    std::vector<int32_t> tokens;
+    std::vector<float> log_probabilities;
+    for (const generated_token & each : events.tokens) {
+        counts.push_back(static_cast<int32_t>(each.token.chosen.alternatives.size()));
+        for (const probable_token & alternative : each.token.chosen.alternatives) {
+            tokens.push_back(alternative.token);
+            log_probabilities.push_back(alternative.log_probability);
+        }
+    }
+    if (tokens.empty()) {
+        return env.Undefined();
+    }
+    Napi::Object result = Napi::Object::New(env);
+    set_array(result, "counts", Napi::Int32Array::New(env, counts.size()), counts);
+    set_array(result, "tokens", Napi::Int32Array::New(env, tokens.size()), tokens);
+    set_array(result, "logProbabilities", Napi::Float32Array::New(env, log_probabilities.size()), log_probabilities);
     return result;
 }
 
@@ -107,7 +132,8 @@ void context_wrap::deliver(Napi::Env env, const step_events & events) {
         end.Set("sharedTokens", source.shared_tokens);
         ends.Set(i, end);
     }
-    on_step_.Call({generations, tokens, log_probabilities, text_bytes, ends, projections_object(env, events)});
+    on_step_.Call({generations, tokens, log_probabilities, text_bytes, ends, projections_object(env, events),
+                   alternatives_object(env, events)});
     for (const generation_end & end : events.ends) {
         const auto found = generations_.find(end.generation);
         if (found != generations_.end()) {

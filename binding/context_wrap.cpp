@@ -120,6 +120,7 @@ Napi::Value context_wrap::options(const Napi::CallbackInfo & info) {
         result.Set("contextSize", source.context_size);
         result.Set("memoryTokens", source.memory_tokens);
         result.Set("batchSize", source.batch_size);
+        result.Set("promptBudget", source.prompt_budget);
         result.Set("threads", source.threads);
         result.Set("unifiedMemory", source.unified_memory);
         result.Set("memoryType", source.float32_memory ? "f32" : "f16");
@@ -146,6 +147,8 @@ Napi::Value context_wrap::statistics(const Napi::CallbackInfo & info) {
         result.Set("decodes", static_cast<double>(source.decodes));
         result.Set("tokens", static_cast<double>(source.tokens));
         result.Set("captureBytesCopied", static_cast<double>(source.capture_bytes_copied));
+        result.Set("heldTokens", static_cast<double>(source.held_tokens));
+        result.Set("promisedTokens", static_cast<double>(source.promised_tokens));
         return result;
     });
 }

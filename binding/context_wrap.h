@@ -15,8 +15,8 @@ namespace llama_steer {
 class context_wrap : public Napi::ObjectWrap<context_wrap> {
 public:
     static Napi::Function define(Napi::Env env);
-    /// createContext({ sequences, contextSize?, batchSize?, threads?, unifiedMemory? }, onStep, onLive) -> { promise,
-    /// cancel() }
+    /// createContext({ sequences, contextSize?, batchSize?, promptBudget?, threads?, unifiedMemory? }, onStep, onLive)
+    /// -> { promise, cancel() }
     static Napi::Value create(const Napi::CallbackInfo & info, const std::shared_ptr<const model> & source);
 
     explicit context_wrap(const Napi::CallbackInfo & info);

@@ -86,6 +86,7 @@ context_options context_arguments(const Napi::Value & value) {
     options.context_size = integer("contextSize", options.context_size, 1, INT32_MAX);
     options.memory_tokens = integer("memoryTokens", options.memory_tokens, 1, INT32_MAX);
     options.batch_size = integer("batchSize", options.batch_size, 1, INT32_MAX);
+    options.prompt_budget = integer("promptBudget", options.prompt_budget, 1, INT32_MAX);
     options.threads = integer("threads", options.threads, 1, INT32_MAX);
     options.unified_memory =
         optional_property(given, "unifiedMemory", options.unified_memory,
@@ -141,6 +142,8 @@ generate_request generate_arguments(int32_t sequence, const Napi::Value & prompt
     sampling.repeat_last =
         optional_property(options, "repeatLast", sampling.repeat_last, integer_reader("repeatLast", 0, INT32_MAX));
     sampling.seed = optional_property(options, "seed", sampling.seed, integer_reader("seed", 0, UINT32_MAX));
+    sampling.alternatives =
+        optional_property(options, "alternatives", sampling.alternatives, integer_reader("alternatives", 0, INT32_MAX));
     sampling.logit_bias = logit_bias(options);
     request.share_prefix = optional_property(
         options, "sharePrefix", false, [](const Napi::Value & each) { return boolean_argument(each, "sharePrefix"); });

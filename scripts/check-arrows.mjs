@@ -104,6 +104,11 @@ const importRules = [
         why: "the refusal pipeline uses only the public API (ts/index)",
     },
     {
+        where: /^ts\/server\//,
+        target: /^ts\/(?!server\/|index\.|formats\/safetensors-writer\.)|^(dist|binding|build)\//,
+        why: "serving uses only the public API (ts/index), and the writer of safetensors",
+    },
+    {
         where: /^ts\/cli\//,
         target: /^ts\/(?!cli\/|(?:refusal\/|ridge\/)?index\.)|^(dist|binding|build)\//,
         why: "the command line uses the package as its users do: ts/index, ts/refusal/index, ts/ridge/index",
@@ -216,6 +221,9 @@ const cases = [
     ["ts/refusal/fit.ts", 'import { score } from "./score.js";', true],
     ["ts/refusal/fit.ts", 'import {\n    addon,\n} from "../addon.js";', false],
     ["ts/refusal/fit.ts", 'export * from "../model.js";', false],
+    ["ts/server/scheduler.ts", 'import { Context } from "../index.js";', true],
+    ["ts/server/scheduler.ts", 'import { Job } from "./job.js";', true],
+    ["ts/server/scheduler.ts", 'import { checkObject } from "../check.js";', false],
     [
         "ts/cli/fit.ts",
         'import { loadModel } from "../index.js";\nimport { RunDirectory } from "../refusal/index.js";\nimport { table } from "./table.js";',

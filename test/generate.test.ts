@@ -1,8 +1,9 @@
 import test from "ava";
-import type { GeneratedToken, GenerationResult } from "llama-steer";
+import type { GeneratedToken, GenerationOptions, GenerationResult } from "llama-steer";
 import { answer, endless } from "./support/answer.js";
 import { expectCode } from "./support/expect-code.js";
-import { chatContext, chatModel, question, questions } from "./support/testbed.js";
+import { logSoftmax } from "./support/numbers.js";
+import { chatContext, chatModel, exactContext, question, questions } from "./support/testbed.js";
 
 const prompt = question(questions[0]);
 
@@ -127,5 +128,67 @@ test("a signal ends an answer half-way, with its reason as cause", async (t) => 
     t.true(seen >= 5);
     await sequence.clear();
     t.is((await sequence.generate(prompt).result()).finishReason, "stop");
+    await context.dispose();
+});
+
+test("tokens can be read in lists, all that have come at a time", async (t) => {
+    const context = await chatContext();
+    const generation = context.sequence().generate(prompt, { maxTokens: 20, logitBias: await endless() });
+    const lists: (readonly GeneratedToken[])[] = [];
+    for await (const list of generation.batches()) {
+        lists.push(list);
+        // Meanwhile others come.
+        await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    t.true(lists.length < 20 && lists.every((list) => list.length > 0));
+    t.deepEqual(lists.flat(), [...generation.tokens]);
+    t.is(generation.tokens.length, 20);
+    await context.dispose();
+});
+
+test("leaving the lists early ends the answer", async (t) => {
+    const context = await chatContext();
+    const generation = context.sequence().generate(prompt, { maxTokens: 200, logitBias: await endless() });
+    for await (const _ of generation.batches()) break;
+    t.true(generation.ended);
+    await expectCode(t, "ABORTED", () => generation.result());
+    await context.dispose();
+});
+
+test("the alternatives to a token are the model's most probable ones", async (t) => {
+    const context = await exactContext({ sequences: 2 });
+    const [answering, checking] = [context.sequence(), context.sequence()];
+    const options = { maxTokens: 6, temperature: 1.2, seed: 4, alternatives: 5 };
+    const generation = answering.generate(prompt, options);
+    await generation.result();
+    let { logits } = await checking.evaluate(context.model.encodePrompt(prompt), { logits: "last" });
+    for (const { token, alternatives = [], logProbability } of generation.tokens) {
+        const expected = logSoftmax(logits);
+        const order = [...expected.keys()].sort((a, b) => (expected[b] as number) - (expected[a] as number));
+        t.deepEqual(
+            alternatives.map((each) => each.token),
+            order.slice(0, 5),
+        );
+        for (const each of alternatives) {
+            t.true(Math.abs(each.logProbability - (expected[each.token] as number)) < 1e-4);
+        }
+        const chosen = alternatives.find((each) => each.token === token);
+        t.true(chosen === undefined || chosen.logProbability === logProbability);
+        ({ logits } = await checking.evaluate(Int32Array.of(token), { kind: "generated", logits: "last" }));
+    }
+    await context.dispose();
+});
+
+test("alternatives are none unless asked for, and a number", async (t) => {
+    const context = await exactContext({ sequences: 2 });
+    const generation = context.sequence().generate(prompt, { maxTokens: 2 });
+    await generation.result();
+    t.true(generation.tokens.every((each) => !("alternatives" in each)));
+    const { vocabularySize } = context.model.info;
+    const sequence = context.sequence();
+    for (const alternatives of [-1, 1.5, "3", Number.NaN, vocabularySize + 1]) {
+        const options = { alternatives } as GenerationOptions;
+        await expectCode(t, "INVALID_ARGUMENT", () => sequence.generate(prompt, options), /alternatives/);
+    }
     await context.dispose();
 });

@@ -61,6 +61,7 @@ const examples: [page: string, name: string, prints: RegExp][] = [
         "ridge",
         /^b = 3\.0 -2\.0 -?0\.0 -?0\.0, a = 1\.0 \(\w+\)\nerror of rows left out: 0\.0\d+, [345]\.\d degrees of freedom\n(lambda [\d.]+: .+\n){3}60 rows: b = 3\.0 -2\.0 .+\n$/,
     ],
+    ["docs/serving.md", "serving", /^I know nothing.*\n.*Trograr.*\n0 2\n$/],
     ["docs/schedules.md", "schedules", /^-1 -1.400\n0 -1.400\n4 -0.700\n8 -0.350\n40 -0.001\n$/],
 ];
 

@@ -92,6 +92,7 @@ async function cases(): Promise<Case[]> {
         ["unifiedMemory", isBoolean, (unifiedMemory) => model.createContext({ unifiedMemory })],
         ["memoryType", never, (memoryType) => model.createContext({ memoryType })],
         ["memoryTokens", isCount, (memoryTokens) => model.createContext({ memoryTokens })],
+        ["promptBudget", isCount, (promptBudget) => model.createContext({ promptBudget })],
         ["createContext signal", isSignal, (signal) => model.createContext({ signal })],
         ["flashAttention", isBoolean, (flashAttention) => model.createContext({ flashAttention })],
 

@@ -22,6 +22,12 @@ export interface ContextOptions {
     contextSize?: number;
     /** Tokens per forward pass, of all sequences together. Default 512. */
     batchSize?: number;
+    /**
+     * Prompt tokens per forward pass at most, of all prompts together, while answers run: a pass takes the time of its
+     * tokens, and every answer waits for it. Prompts divide it fairly, so that a short one is not kept by a long one.
+     * Default: what the batch has room for.
+     */
+    promptBudget?: number;
     /** Threads that compute. Default: all cores. */
     threads?: number;
     /**
@@ -84,6 +90,10 @@ export interface ContextStatistics {
     tokens: number;
     /** Of captured rows, the bytes that no layer could write in place. */
     captureBytesCopied: number;
+    /** Tokens in its memory now; what sequences share counts once. */
+    heldTokens: number;
+    /** Tokens that may still come of all that was asked for: a prompt's, and an answer's up to its longest. */
+    promisedTokens: number;
 }
 
 const logitsRows = ["none", "last", "all"] as const;

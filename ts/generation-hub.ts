@@ -1,16 +1,23 @@
-import type { NativeGenerationEnd, NativeProjections, NativeStepListener } from "./native.js";
+import type { NativeAlternatives, NativeGenerationEnd, NativeProjections, NativeStepListener } from "./native.js";
+
+/** A token that could have been chosen. */
+export interface TokenAlternative {
+    token: number;
+    /** ln p(token), as that of the token chosen. */
+    logProbability: number;
+}
+
+/** What comes with some tokens only. */
+export interface TokenExtras {
+    /** By the id of the intervention that found them. */
+    projections: Map<number, Float32Array> | undefined;
+    alternatives: readonly TokenAlternative[] | undefined;
+}
 
 /** What the hub hands to a running generation. */
 export interface GenerationSink {
-    /**
-     * `textBytes`: how many bytes of its text count; -1: all. `projections`: by the id of the intervention that found them.
-     */
-    push(
-        token: number,
-        logProbability: number,
-        textBytes: number,
-        projections: Map<number, Float32Array> | undefined,
-    ): void;
+    /** `textBytes`: how many bytes of its text count; -1: all. */
+    push(token: number, logProbability: number, textBytes: number, extras: TokenExtras): void;
     end(end: NativeGenerationEnd): void;
 }
 
@@ -22,11 +29,13 @@ export class GenerationHub {
         this.#sinks.set(generation, sink);
     }
 
-    readonly onStep: NativeStepListener = (generations, tokens, logProbabilities, textBytes, ends, projections) => {
-        const reported = projections === undefined ? undefined : reportsByToken(projections);
+    readonly onStep: NativeStepListener = (generations, tokens, logProbabilities, textBytes, ends, found, others) => {
+        const reported = found === undefined ? undefined : reportsByToken(found);
+        const listed = others === undefined ? undefined : alternativesByToken(others);
         for (let i = 0; i < tokens.length; i++) {
             const sink = this.#sinks.get(generations[i] as number);
-            sink?.push(tokens[i] as number, logProbabilities[i] as number, textBytes[i] as number, reported?.get(i));
+            const extras = { projections: reported?.get(i), alternatives: listed?.[i] };
+            sink?.push(tokens[i] as number, logProbabilities[i] as number, textBytes[i] as number, extras);
         }
         for (const end of ends) {
             this.#sinks.get(end.generation)?.end(end);
@@ -51,4 +60,21 @@ function reportsByToken({
         begin = end;
     });
     return reports;
+}
+
+/** Undefined for tokens that have none. */
+function alternativesByToken({
+    counts,
+    tokens,
+    logProbabilities,
+}: NativeAlternatives): (readonly TokenAlternative[] | undefined)[] {
+    let begin = 0;
+    return Array.from(counts, (count) => {
+        const own = Array.from(tokens.subarray(begin, begin + count), (token, i) => ({
+            token,
+            logProbability: logProbabilities[begin + i] as number,
+        }));
+        begin += count;
+        return count === 0 ? undefined : own;
+    });
 }

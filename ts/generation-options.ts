@@ -36,6 +36,11 @@ export interface GenerationOptions {
     /** 0 .. 2^32-1. The same seed gives the same answer. Default 0. */
     seed?: number;
     /**
+     * How many of the most probable tokens come with each token, in {@link GeneratedToken.alternatives}: as the model has
+     * them, like log-probabilities. Default 0.
+     */
+    alternatives?: number;
+    /**
      * Keeps activations of this prompt and its answer, which {@link GenerationResult.activations} brings. The last token
      * of an answer is chosen but not computed any more: it has no row.
      */

@@ -3,7 +3,7 @@ import { lease, release } from "./buffer-lease.js";
 import { labelsByLayer } from "./capture.js";
 import { type CaptureOptions, type CaptureRequest, captureRequest } from "./capture-request.js";
 import { checkSignal } from "./check.js";
-import type { GenerationHub } from "./generation-hub.js";
+import type { GenerationHub, TokenAlternative, TokenExtras } from "./generation-hub.js";
 import { type GenerationOptions, nativeOptions, stopStrings } from "./generation-options.js";
 import type { NativeCaptureLabels, NativeContext, NativeGenerationEnd } from "./native.js";
 import { readersOf } from "./row-readers.js";
@@ -27,6 +27,8 @@ export interface GeneratedToken {
      * by layer and in each layer vector by vector. Absent where none reports.
      */
     projections?: ReadonlyMap<Steering, Float32Array>;
+    /** The most probable tokens that could have come, as {@link GenerationOptions.alternatives} asks. Absent where it does not. */
+    alternatives?: readonly TokenAlternative[];
 }
 
 /** A finished answer. */
@@ -113,8 +115,8 @@ export class Generation implements AsyncIterable<GeneratedToken> {
         this.#capture = capture === undefined ? undefined : requestOf(capture, host, prompt.length, settings.maxTokens);
         this.#id = this.#start(sequence, prompt, settings);
         host.hub.add(this.#id, {
-            push: (token, logProbability, textBytes, projections) => {
-                this.#push(token, logProbability, textBytes, projections && bySteering(projections, host.registry));
+            push: (token, logProbability, textBytes, extras) => {
+                this.#push(token, logProbability, textBytes, definedExtras(extras, host.registry));
             },
             end: (end) => this.#finish(withCause(end, host.registry, sequence)),
         });
@@ -141,10 +143,10 @@ export class Generation implements AsyncIterable<GeneratedToken> {
         }
     }
 
-    #push(token: number, logProbability: number, textBytes: number, projections: GeneratedToken["projections"]): void {
+    #push(token: number, logProbability: number, textBytes: number, extras: Partial<GeneratedToken>): void {
         const bytes = this.#tokenizer.bytes(token);
         const text = this.#decoder.decode(textBytes < 0 ? bytes : bytes.subarray(0, textBytes), { stream: true });
-        this.#tokens.push({ token, text, logProbability, ...(projections === undefined ? {} : { projections }) });
+        this.#tokens.push({ token, text, logProbability, ...extras });
         this.#wake?.();
     }
 
@@ -169,11 +171,27 @@ export class Generation implements AsyncIterable<GeneratedToken> {
     }
 
     async *[Symbol.asyncIterator](): AsyncGenerator<GeneratedToken, void, undefined> {
+        for await (const batch of this.batches()) {
+            yield* batch;
+        }
+    }
+
+    /**
+     * The tokens in lists, never empty: all that have come since the list before. For readers who are slower than the
+     * model, or who write what they read: one write instead of many. Leaving the loop early ends the answer.
+     */
+    batches(): AsyncGenerator<readonly GeneratedToken[], void, undefined> {
+        return this.#batches();
+    }
+
+    async *#batches(): AsyncGenerator<readonly GeneratedToken[], void, undefined> {
         let next = 0;
         try {
             for (;;) {
                 while (next < this.#tokens.length) {
-                    yield this.#tokens[next++] as GeneratedToken;
+                    const batch = this.#tokens.slice(next);
+                    next += batch.length;
+                    yield batch;
                 }
                 if (this.#end !== undefined) {
                     break;
@@ -224,6 +242,11 @@ export class Generation implements AsyncIterable<GeneratedToken> {
         return { activations: new Activations(site, layers, width, capacity, memory, labelsByLayer(labels)) };
     }
 
+    /** The tokens that have come so far. */
+    get tokens(): readonly GeneratedToken[] {
+        return this.#tokens;
+    }
+
     /** True once the answer is finished, has failed or was aborted. */
     get ended(): boolean {
         return this.#end !== undefined;
@@ -264,6 +287,16 @@ function requestOf(
         // One more than the prompt: a token that the answer before left pending goes first.
         return rowsPerPrompt(rows) ?? (rows === "generated" ? answer + 1 : promptTokens + 1 + answer);
     });
+}
+
+function definedExtras(
+    { projections, alternatives }: TokenExtras,
+    registry: SteeringRegistry,
+): Partial<GeneratedToken> {
+    return {
+        ...(projections === undefined ? {} : { projections: bySteering(projections, registry) }),
+        ...(alternatives === undefined ? {} : { alternatives }),
+    };
 }
 
 function bySteering(

@@ -39,6 +39,7 @@ export type { GgufLayout } from "./formats/gguf-vector.js";
 export { type LoadVectorOptions, loadVector } from "./formats/load-vector.js";
 export { type SaveVectorOptions, saveVector } from "./formats/save-vector.js";
 export { type GeneratedToken, Generation, type GenerationResult } from "./generation.js";
+export type { TokenAlternative } from "./generation-hub.js";
 export type { GenerationOptions } from "./generation-options.js";
 export type { LayerFit, Separation } from "./layer-fit.js";
 export type { LayerRange, LayerSelection } from "./layers.js";

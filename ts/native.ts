@@ -80,7 +80,15 @@ export type NativeStepListener = (
     textBytes: Int32Array,
     ends: NativeGenerationEnd[],
     projections: NativeProjections | undefined,
+    alternatives: NativeAlternatives | undefined,
 ) => void;
+
+/** The alternatives to the tokens of a step, one token's after the other's: `counts[i]` are those of the i-th. */
+export interface NativeAlternatives {
+    counts: Int32Array;
+    tokens: Int32Array;
+    logProbabilities: Float32Array;
+}
 
 export interface NativeGenerationEnd {
     generation: number;
@@ -125,6 +133,7 @@ export interface NativeContext {
         contextSize: number;
         memoryTokens: number;
         batchSize: number;
+        promptBudget: number;
         threads: number;
         unifiedMemory: boolean;
         memoryType: "f16" | "f32";
@@ -137,6 +146,8 @@ export interface NativeContext {
         decodes: number;
         tokens: number;
         captureBytesCopied: number;
+        heldTokens: number;
+        promisedTokens: number;
     };
     evaluate(
         entries: NativeEntry[],

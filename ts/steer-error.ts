@@ -43,6 +43,7 @@ export const steerErrorCodes = [
     "VECTOR_MISMATCH",
     "VECTOR_NOT_ADDITIVE",
     "JUDGE_FAILED",
+    "QUEUE_FULL",
     "CONSTRAINTS_UNMET",
     "INTERNAL",
 ] as const;

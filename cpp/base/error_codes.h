@@ -44,5 +44,6 @@
     X(VECTOR_MISMATCH, "the vector was made for another model")                                                        \
     X(VECTOR_NOT_ADDITIVE, "the vector is for another operation than adding")                                          \
     X(JUDGE_FAILED, "a judge cannot be reached or gives no verdict")                                                   \
+    X(QUEUE_FULL, "as many requests wait as the queue may hold")                                                       \
     X(CONSTRAINTS_UNMET, "no setting that a search tried keeps the constraints")                                       \
     X(INTERNAL, "an invariant of the library failed: please report it")

@@ -34,14 +34,15 @@ void engine::stop() {
 }
 
 operation_id engine::enqueue(std::function<void(operation_id)> run,
-                             std::function<void(operation_id, std::exception_ptr)> reject, bool held) {
+                             std::function<void(operation_id, std::exception_ptr)> reject, bool held, int64_t tokens) {
     operation_id id = 0;
     {
         const std::lock_guard<std::mutex> lock(mutex_);
         id = next_id_++;
         if (!stopping_) {
             queue_.push_back({id, [run = std::move(run), id] { run(id); },
-                              [reject, id](std::exception_ptr failure) { reject(id, std::move(failure)); }, held});
+                              [reject, id](std::exception_ptr failure) { reject(id, std::move(failure)); }, held,
+                              tokens});
             wake_.notify_one();
             return id;
         }
@@ -52,14 +53,19 @@ operation_id engine::enqueue(std::function<void(operation_id)> run,
 
 operation_id engine::enqueue_simple(std::function<void()> run, operation_done done) {
     return enqueue(
-        [run = std::move(run), done](operation_id) {
+        [this, run = std::move(run), done](operation_id) {
             run();
+            refresh_statistics();
             done(nullptr);
         },
         [done](operation_id, std::exception_ptr failure) { done(std::move(failure)); });
 }
 
 operation_id engine::evaluate(evaluate_request request, evaluate_done done, bool held) {
+    int64_t tokens = 0;
+    for (const evaluate_entry & each : request.entries) {
+        tokens += static_cast<int64_t>(each.tokens.size());
+    }
     return enqueue(
         [this, request = std::move(request), done](operation_id) mutable {
             context_->graph().set_occasion(tap_occasion::evaluation);
@@ -67,7 +73,7 @@ operation_id engine::evaluate(evaluate_request request, evaluate_done done, bool
             refresh_statistics();
             done(std::move(result), nullptr);
         },
-        [done](operation_id, std::exception_ptr failure) { done({}, std::move(failure)); }, held);
+        [done](operation_id, std::exception_ptr failure) { done({}, std::move(failure)); }, held, tokens);
 }
 
 void engine::start(operation_id id) {
@@ -80,6 +86,7 @@ void engine::start(operation_id id) {
 
 operation_id engine::generate(generate_request request, bool held) {
     auto chooser = std::make_shared<sampler>(*source_, request.sampling);
+    const int64_t tokens = static_cast<int64_t>(request.prompt.size()) + request.max_tokens;
     return enqueue(
         [this, request = std::move(request), chooser = std::move(chooser)](operation_id id) mutable {
             generations_.push_back(
@@ -90,7 +97,7 @@ operation_id engine::generate(generate_request request, bool held) {
             events.ends.push_back({id, finish_reason::stop, std::move(failure), std::nullopt});
             on_step_(std::move(events));
         },
-        held);
+        held, std::min<int64_t>(tokens, options_.context_size));
 }
 
 operation_id engine::set_steering(int32_t sequence, std::shared_ptr<const steering_list> list, operation_done done) {
@@ -112,7 +119,9 @@ operation_id engine::share_prefix(int32_t sequence, std::vector<int32_t> prompt,
                                   std::function<void(int32_t, std::exception_ptr)> done) {
     return enqueue(
         [this, sequence, prompt = std::move(prompt), done](operation_id) {
-            done(llama_steer::share_prefix(*context_, sequences_, sequence, prompt), nullptr);
+            const int32_t count = llama_steer::share_prefix(*context_, sequences_, sequence, prompt);
+            refresh_statistics();
+            done(count, nullptr);
         },
         [done](operation_id, std::exception_ptr failure) { done(0, std::move(failure)); });
 }
@@ -152,7 +161,12 @@ void engine::cancel(operation_id id) {
 
 context_statistics engine::statistics() const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    return statistics_;
+    context_statistics result = statistics_;
+    result.promised_tokens += running_tokens_;
+    for (const operation & each : queue_) {
+        result.promised_tokens += each.tokens;
+    }
+    return result;
 }
 
 void engine::shutdown(bool interrupt, std::function<void()> done) {
@@ -208,12 +222,19 @@ bool engine::run_next() {
             next.run = [] { std::rethrow_exception(aborted()); };
         }
         running_ = next.id;
+        running_tokens_ = next.tokens;
         context_->clear_abort();
     }
+    std::exception_ptr failure;
     try {
         next.run();
     } catch (...) {
-        next.reject(std::current_exception());
+        failure = std::current_exception();
+    }
+    // Before anybody hears of it: whoever waits for memory looks then.
+    refresh_statistics();
+    if (failure) {
+        next.reject(failure);
     }
     const std::lock_guard<std::mutex> lock(mutex_);
     running_ = 0;
@@ -239,9 +260,13 @@ void engine::loop() {
 }
 
 void engine::refresh_statistics() {
-    const context_statistics current = context_->statistics();
+    context_statistics current = context_->statistics();
+    for (const auto & each : generations_) {
+        current.promised_tokens += each->growth();
+    }
     const std::lock_guard<std::mutex> lock(mutex_);
     statistics_ = current;
+    running_tokens_ = 0;
 }
 
 void engine::close() {

@@ -55,6 +55,7 @@ public:
     const context_options & options() const { return options_; }
     const model & source() const { return *source_; }
     int32_t position(int32_t sequence) const { return sequences_.position(sequence); }
+    /// As of the last operation or step; promised tokens include those of operations that wait.
     context_statistics statistics() const;
 
     /// Lets the operation in flight finish (or interrupts it), rejects everything else with DISPOSED, frees the
@@ -69,10 +70,12 @@ private:
         std::function<void()> run;
         std::function<void(std::exception_ptr)> reject;
         bool held = false;
+        int64_t tokens = 0;  ///< that it brings into the memory at most
     };
 
     operation_id enqueue(std::function<void(operation_id)> run,
-                         std::function<void(operation_id, std::exception_ptr)> reject, bool held = false);
+                         std::function<void(operation_id, std::exception_ptr)> reject, bool held = false,
+                         int64_t tokens = 0);
     operation_id enqueue_simple(std::function<void()> run, operation_done done);
     void loop();
     size_t ready() const;
@@ -107,6 +110,7 @@ private:
     std::vector<operation_id> cancelled_;
     operation_id next_id_ = 1;
     operation_id running_ = 0;
+    int64_t running_tokens_ = 0;  ///< of the operation that runs, until statistics_ has what it brought
     bool stopping_ = false;
     std::function<void()> stopped_;
     context_statistics statistics_;

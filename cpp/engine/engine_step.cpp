@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 #include "engine/evaluation.h"
 #include "engine/failures.h"
+#include "engine/fair_shares.h"
 #include "engine/pass.h"
 
 #include <algorithm>
@@ -44,20 +45,31 @@ void engine::step() {
                                           [](const auto & each) { return each->finished(); }),
                            generations_.end());
     }
+    refresh_statistics();
     if (!events.empty()) {
-        refresh_statistics();
         on_step_(std::move(events));
     }
 }
 
 void engine::join_all(pass & next) {
     // Answers first: a long prompt must not keep them waiting.
-    for (const bool answering : {true, false}) {
-        for (const auto & each : generations_) {
-            if (each->answering() == answering) {
-                each->join(next);
-            }
+    std::vector<generation *> entering;
+    std::vector<int32_t> wanted;
+    for (const auto & each : generations_) {
+        if (each->answering()) {
+            each->join(next, 1);
+        } else {
+            entering.push_back(each.get());
+            wanted.push_back(each->prompt_left());
         }
+    }
+    int32_t room = next.room();
+    if (!next.empty()) {
+        room = std::min(room, std::max(options_.prompt_budget, static_cast<int32_t>(entering.size())));
+    }
+    const std::vector<int32_t> shares = fair_shares(wanted, room);
+    for (size_t i = 0; i < entering.size(); ++i) {
+        entering[i]->join(next, shares[i]);
     }
 }
 

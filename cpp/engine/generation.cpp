@@ -116,7 +116,14 @@ generation_end generation::end() const {
     return end;
 }
 
-void generation::join(pass & next) {
+int32_t generation::growth() const {
+    // The last token chosen is not evaluated any more.
+    const int64_t end = int64_t{start_} + static_cast<int64_t>(request_.prompt.size()) + request_.max_tokens - 1;
+    return static_cast<int32_t>(std::min<int64_t>(end, target_.options().context_size)) -
+           sequences_.position(request_.sequence);
+}
+
+void generation::join(pass & next, int32_t most) {
     sequence_table::state & state = sequences_[request_.sequence];
     const int32_t position = sequences_.position(request_.sequence);
     output_ = -1;
@@ -126,7 +133,7 @@ void generation::join(pass & next) {
         next.want_logits(output_);
         return;
     }
-    joined_ = std::min(next.room(), static_cast<int32_t>(request_.prompt.size() - cursor_));
+    joined_ = std::min({most, next.room(), prompt_left()});
     if (joined_ == 0) {
         return;
     }

@@ -28,8 +28,13 @@ public:
     int32_t sequence() const { return request_.sequence; }
     bool answering() const { return cursor_ == request_.prompt.size(); }
 
-    /// Puts this generation's next tokens into the pass, as many as fit.
-    void join(pass & next);
+    /// Tokens of the prompt that are not evaluated yet.
+    int32_t prompt_left() const { return static_cast<int32_t>(request_.prompt.size() - cursor_); }
+    /// Tokens by which the sequence can still grow.
+    int32_t growth() const;
+
+    /// Puts this generation's next tokens into the pass: the one chosen last, or of the prompt `most`.
+    void join(pass & next, int32_t most);
 
     /// After the pass has run: advances, chooses the next token where logits are there. What goes wrong with the choice
     /// ends this generation alone.

@@ -38,6 +38,7 @@ context_options checked(context_options options, const model & source) {
     require(options.memory_tokens >= options.max_sequences,
             "memoryTokens must be one for each sequence at least: " + std::to_string(options.max_sequences));
     options.memory_tokens = std::min(options.memory_tokens, options.context_size * options.max_sequences);
+    require(options.prompt_budget >= 0 && options.prompt_budget <= 1 << 16, "promptBudget must be 0 to 65536");
     // A batch holds at least one token of every sequence, or a step of all of them would not fit.
     options.batch_size = std::max(options.batch_size, options.max_sequences);
     if (options.threads == 0) {
@@ -63,7 +64,8 @@ llama_flash_attn_type upstream_type(flash_attention attention) {
 context::context(std::shared_ptr<const model> source, const context_options & options)
     : source_(std::move(source)),
       options_(checked(options, *source_)),
-      instrumentation_(options_.max_sequences, source_->info().n_layers) {
+      instrumentation_(options_.max_sequences, source_->info().n_layers),
+      cells_(options_.max_sequences) {
     llama_context_params params = llama_context_default_params();
     params.n_ctx = static_cast<uint32_t>(options_.memory_tokens);
     params.n_batch = static_cast<uint32_t>(options_.batch_size);
@@ -101,6 +103,9 @@ context::context(std::shared_ptr<const model> source, const context_options & op
     }
     // Upstream never makes batches larger than the whole memory.
     options_.batch_size = static_cast<int32_t>(llama_n_batch(handle_.get()));
+    if (options_.prompt_budget == 0) {
+        options_.prompt_budget = options_.batch_size;
+    }
     batch_.reset(new llama_batch(llama_batch_init(options_.batch_size, 0, 1)));
 }
 
@@ -137,6 +142,7 @@ decode_status context::decode(const std::vector<batch_token> & batch) {
     }
     for (const batch_token & each : batch) {
         instrumentation_.identify(each.sequence, each.position, each.token, each.output);
+        cells_.add(each.sequence, each.position);
     }
     ++decodes_;
     tokens_ += batch.size();
@@ -148,11 +154,13 @@ const float * context::logits(int32_t index) const { return llama_get_logits_ith
 bool context::cut(int32_t sequence, int32_t position) {
     llama_memory_t memory = llama_get_memory(handle_.get());
     instrumentation_.forget(sequence, position);
+    cells_.cut(sequence, position);
     if (llama_memory_seq_rm(memory, sequence, position, -1)) {
         return true;
     }
     llama_memory_seq_rm(memory, sequence, -1, -1);
     instrumentation_.forget(sequence, 0);
+    cells_.cut(sequence, 0);
     return false;
 }
 
@@ -164,12 +172,18 @@ void context::copy_prefix(int32_t from, int32_t to, int32_t count) {
     llama_memory_seq_cp(llama_get_memory(handle_.get()), from, to, 0, count);
     instrumentation_.identities().copy(from, to, count);
     instrumentation_.conditions().copy(from, to, count);
+    cells_.copy(from, to, count);
 }
 
 context_statistics context::statistics() const {
     const llama_perf_context_data performance = llama_perf_context(handle_.get());
-    return {instrumentation_.graphs_built(), static_cast<uint64_t>(performance.n_reused), decodes_, tokens_,
-            instrumentation_.bytes_copied()};
+    return {instrumentation_.graphs_built(),
+            static_cast<uint64_t>(performance.n_reused),
+            decodes_,
+            tokens_,
+            instrumentation_.bytes_copied(),
+            cells_.held(),
+            0};
 }
 
 }  // namespace llama_steer

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "graph/instrumentation.h"
+#include "model/cell_count.h"
 #include "model/model.h"
 #include "model/threadpool.h"
 
@@ -17,19 +18,22 @@ struct context_options {
     int32_t context_size = 0;     ///< tokens each sequence can hold; 0: the model's training context
     int32_t memory_tokens = 0;    ///< tokens all sequences can hold together, where unified; 0: context_size each
     int32_t batch_size = 512;     ///< tokens per forward pass
+    int32_t prompt_budget = 0;    ///< of them prompt tokens at most, while answers run; 0: batch_size
     int32_t threads = 0;          ///< 0: the machine's cores
     bool unified_memory = true;   ///< one memory for all sequences: best where their lengths differ
     bool float32_memory = false;  ///< keys and values in float32 instead of float16
     flash_attention attention = flash_attention::automatic;
 };
 
-/// What a context has done, for tests and benchmarks.
+/// What a context has done, and what its memory holds.
 struct context_statistics {
     uint64_t graphs_built = 0;
     uint64_t graphs_reused = 0;
     uint64_t decodes = 0;
     uint64_t tokens = 0;
     uint64_t capture_bytes_copied = 0;  ///< of captured rows, those that no layer could write in place
+    int64_t held_tokens = 0;            ///< in the memory; what sequences share counts once
+    int64_t promised_tokens = 0;        ///< to come, of all that was asked for: an answer counts to its longest
 };
 
 /// One token of a batch.
@@ -99,6 +103,7 @@ private:
     threadpool_ptr threadpool_;  // outlives the context it is attached to
     std::unique_ptr<llama_context, deleter> handle_;
     std::unique_ptr<llama_batch, batch_deleter> batch_;
+    cell_count cells_;
     uint64_t decodes_ = 0;
     uint64_t tokens_ = 0;
 };

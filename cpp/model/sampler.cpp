@@ -22,6 +22,8 @@ void check(const sampler_options & options, int32_t n_vocabulary) {
     require(options.min_p >= 0 && options.min_p <= 1, "minP must lie in 0 (off) to 1");
     require(std::isfinite(options.repeat_penalty) && options.repeat_penalty > 0, "repeatPenalty must be above 0");
     require(options.repeat_last >= 0, "repeatLast must be 0 or more");
+    require(options.alternatives >= 0 && options.alternatives <= n_vocabulary,
+            "alternatives must be 0 to the size of the vocabulary");
     for (const llama_logit_bias & bias : options.logit_bias) {
         require(bias.token >= 0 && bias.token < n_vocabulary, "logitBias names a token that is not in the vocabulary");
         require(!std::isnan(bias.bias) && bias.bias != INFINITY, "logitBias must be finite or -Infinity");
@@ -36,6 +38,25 @@ double log_sum_exp(const float * logits, int32_t count) {
         sum += std::exp(static_cast<double>(logits[i] - peak));
     }
     return static_cast<double>(peak) + std::log(sum);
+}
+
+/// The `count` tokens of the largest logits, the largest first; of equal ones the lower id.
+std::vector<probable_token> most_probable(const float * logits, int32_t n_vocabulary, int32_t count, double log_sum,
+                                          std::vector<llama_token_data> & scratch) {
+    scratch.resize(static_cast<size_t>(n_vocabulary));
+    for (int32_t i = 0; i < n_vocabulary; ++i) {
+        scratch[static_cast<size_t>(i)] = {i, logits[i], 0.0F};
+    }
+    std::partial_sort(scratch.begin(), scratch.begin() + count, scratch.end(),
+                      [](const llama_token_data & a, const llama_token_data & b) {
+                          return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+                      });
+    std::vector<probable_token> found;
+    for (int32_t i = 0; i < count; ++i) {
+        const llama_token_data & each = scratch[static_cast<size_t>(i)];
+        found.push_back({each.id, static_cast<float>(each.logit - log_sum)});
+    }
+    return found;
 }
 
 /// Leaves the candidates whose logit is not -infinity. Throws NO_TOKEN_LEFT where there are none.
@@ -53,7 +74,7 @@ void drop_forbidden(std::vector<llama_token_data> & scratch, llama_token_data_ar
 }  // namespace
 
 sampler::sampler(const model & source, const sampler_options & options)
-    : bias_(options.logit_bias), n_vocabulary_(source.info().vocabulary_size) {
+    : bias_(options.logit_bias), n_vocabulary_(source.info().vocabulary_size), n_alternatives_(options.alternatives) {
     check(options, n_vocabulary_);
     if (options.grammar) {
         grammar_.emplace(source, *options.grammar);
@@ -94,7 +115,12 @@ sampled_token sampler::sample(const float * logits, std::vector<llama_token_data
         chosen = choose_from(logits, scratch, true);
     }
     accept(chosen);
-    return {chosen, static_cast<float>(logits[chosen] - log_sum_exp(logits, n_vocabulary_))};
+    const double log_sum = log_sum_exp(logits, n_vocabulary_);
+    sampled_token result{chosen, static_cast<float>(logits[chosen] - log_sum), {}};
+    if (n_alternatives_ > 0) {
+        result.alternatives = most_probable(logits, n_vocabulary_, n_alternatives_, log_sum, scratch);
+    }
+    return result;
 }
 
 int32_t sampler::choose(const float * logits, std::vector<llama_token_data> & scratch) {

@@ -19,8 +19,15 @@ struct sampler_options {
     float repeat_penalty = 1.0F;  ///< 1: off
     int32_t repeat_last = 64;     ///< tokens that the penalty looks back on
     uint32_t seed = 0;
+    int32_t alternatives = 0;  ///< most probable tokens to report with each one chosen
     std::vector<llama_logit_bias> logit_bias;
     std::optional<grammar_source> grammar;  ///< restricts what is chosen from, before all others
+};
+
+/// A token that could have been chosen, and ln p(token) as sampled_token has it.
+struct probable_token {
+    int32_t token;
+    float log_probability;
 };
 
 struct sampled_token {
@@ -28,6 +35,7 @@ struct sampled_token {
     /// ln p(token) under the model itself: softmax of the raw logits, before grammar, temperature, filters, penalty and
     /// bias.
     float log_probability = 0.0F;
+    std::vector<probable_token> alternatives;  ///< the most probable ones first, the chosen one among them or not
 };
 
 /// Chooses tokens for one sequence; remembers what it chose for the repetition penalty and the grammar. One thread at a
@@ -56,6 +64,7 @@ private:
     std::optional<grammar> grammar_;
     std::vector<int32_t> refused_;  ///< what the grammar's mask let through in this step and its state refused
     int32_t n_vocabulary_;
+    int32_t n_alternatives_;
     bool greedy_;  ///< the most probable token is chosen
     bool plain_;   ///< neither penalty nor bias: the logits are the model's own
 };

@@ -1,0 +1,12 @@
+export { createHandler, type Handler, type HandlerOptions } from "./handler.js";
+export type { Latency } from "./latency-window.js";
+export type { HandlerLimits } from "./limits.js";
+export { nodeListener } from "./node-listener.js";
+export type { RequestLog, RequestRecord } from "./request-log.js";
+export { ScheduledAnswer } from "./scheduled-answer.js";
+export { Scheduler } from "./scheduler.js";
+export type { SchedulerOptions } from "./scheduler-options.js";
+export type { SchedulerStatistics } from "./scheduler-statistics.js";
+export { RunningServer, type ServeOptions, serve } from "./serve.js";
+export type { RequestSteering, ServeRequest, ServeResult, UnfinishedRequest } from "./serve-request.js";
+export { type VectorDescription, VectorRegistry } from "./vector-registry.js";
