@@ -61,8 +61,9 @@ public:
     recording_run(const context_options & how, generate_request running, std::vector<generate_request> joining)
         : joining_(std::move(joining)),
           engine_(testbed::exact_model(), how, [this](step_events && events) { record(events); }) {
-        ids.push_back(engine_.generate(std::move(running)));
+        // Held until the first id is there: steps may be taken at once.
         std::unique_lock<std::mutex> lock(mutex_);
+        ids.push_back(engine_.generate(std::move(running)));
         ended_.wait(lock, [&] { return ends_ == joining_.size() + 1; });
     }
 
