@@ -1,16 +1,18 @@
 import { answerSteering, steeringOf } from "./candidate.js";
 import { standingOf } from "./constraints.js";
-import type { JudgedAnswer } from "./judged-answers.js";
+import { type JudgedAnswer, ofSet } from "./judged-answers.js";
 import { constraintsUnmet, type Trial, type TrialBook } from "./search.js";
 import { improve } from "./search-strategies.js";
 import { greedy, judgedAnswers } from "./trials.js";
 
 /** Trials that hold, of which the best is taken. */
 const enough = 4;
+/** A trial must be right with so much more strength too: what only just holds does not hold for other prompts. */
+const margin = 1.2;
 
 /**
  * Looks at the best trials once more: what was chosen among many looks better than it is. The constraints must hold with
- * the prompts of the fit split counted in.
+ * the prompts of the fit split counted in, and released answers be right with more strength too.
  */
 export class Verifier {
     readonly #book: TrialBook;
@@ -54,14 +56,31 @@ export class Verifier {
     /** The loss with the fit split; a trial that does not hold ranks behind those that may. */
     async #verify(trial: Trial): Promise<number> {
         const { maker, baseline, goal, limits } = this.#book.input;
-        const steering = answerSteering(steeringOf(trial.candidate, goal));
         const prompts = this.#fitBaseline.map(({ prompt }) => prompt);
-        const [more] = (await judgedAnswers(maker, [{ prompts, steering }], greedy)) as [JudgedAnswer[]];
         const both = [...baseline, ...this.#fitBaseline];
+        const { candidate } = trial;
+        const pushed = { ...candidate, strength: candidate.strength * margin };
+        const [more, beyond] = (await judgedAnswers(
+            maker,
+            [
+                { prompts, steering: answerSteering(steeringOf(candidate, goal)) },
+                {
+                    prompts: ofSet(both, "target").map(({ prompt }) => prompt),
+                    steering: answerSteering(steeringOf(pushed, goal)),
+                },
+            ],
+            greedy,
+        )) as [JudgedAnswer[], JudgedAnswer[]];
         const pooled = standingOf([...trial.answers, ...more], both, trial.coherence, goal, limits, 0);
-        const { excess, violations } = pooled;
-        const words = violations.map((each) => `${each} with the fit split`);
-        trial.standing = { loss: trial.standing.loss, excess, violations: words };
+        const further = standingOf(beyond, both, null, goal, limits, 0);
+        trial.standing = {
+            loss: trial.standing.loss,
+            excess: pooled.excess + further.excess,
+            violations: [
+                ...pooled.violations.map((each) => `${each} with the fit split`),
+                ...further.violations.map((each) => `${each} at ${margin} times the strength`),
+            ],
+        };
         this.#verified.add(trial);
         return pooled.loss;
     }
