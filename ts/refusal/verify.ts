@@ -7,12 +7,12 @@ import { greedy, judgedAnswers } from "./trials.js";
 
 /** Trials that hold, of which the best is taken. */
 const enough = 4;
-/** A trial must be right with so much more strength too: what only just holds does not hold for other prompts. */
+/** How a trial does with so much more strength tells how near it is to where answers go wrong. */
 const margin = 1.2;
 
 /**
  * Looks at the best trials once more: what was chosen among many looks better than it is. The constraints must hold with
- * the prompts of the fit split counted in, and released answers be right with more strength too.
+ * the prompts of the fit split counted in.
  */
 export class Verifier {
     readonly #book: TrialBook;
@@ -26,19 +26,19 @@ export class Verifier {
     }
 
     /**
-     * Of the first trials that hold, that which leaves the fewest target prompts of both splits. Where none holds, neighbours
-     * of what came closest are tried, `rounds` times at most.
+     * Of the first trials that hold, that which costs least. Where none holds, neighbours of what came closest are tried,
+     * `rounds` times at most.
      *
      * @throws SteerError CONSTRAINTS_UNMET
      */
     async best(rounds: number): Promise<Trial> {
-        const holding: { trial: Trial; loss: number }[] = [];
+        const holding: { trial: Trial; cost: number }[] = [];
         for (let left = rounds; holding.length < enough; ) {
             const next = this.#book.complete.find((trial) => !this.#verified.has(trial));
             if (next !== undefined && next.standing.excess === 0) {
-                const loss = await this.#verify(next);
+                const cost = await this.#verify(next);
                 if (next.standing.excess === 0) {
-                    holding.push({ trial: next, loss });
+                    holding.push({ trial: next, cost });
                 }
                 continue;
             }
@@ -50,10 +50,14 @@ export class Verifier {
         if (first === undefined) {
             throw constraintsUnmet(this.#book.complete);
         }
-        return others.reduce((best, each) => (each.loss < best.loss ? each : best), first).trial;
+        return others.reduce((best, each) => (each.cost < best.cost ? each : best), first).trial;
     }
 
-    /** The loss with the fit split; a trial that does not hold ranks behind those that may. */
+    /**
+     * What a trial costs: the share of target prompts of both splits that it leaves, and by how much released answers fall
+     * short of being right with more strength, since what only just holds here does not hold for other prompts. A trial that
+     * does not hold ranks behind those that may.
+     */
     async #verify(trial: Trial): Promise<number> {
         const { maker, baseline, goal, limits } = this.#book.input;
         const prompts = this.#fitBaseline.map(({ prompt }) => prompt);
@@ -75,13 +79,10 @@ export class Verifier {
         const further = standingOf(beyond, both, null, goal, limits, 0);
         trial.standing = {
             loss: trial.standing.loss,
-            excess: pooled.excess + further.excess,
-            violations: [
-                ...pooled.violations.map((each) => `${each} with the fit split`),
-                ...further.violations.map((each) => `${each} at ${margin} times the strength`),
-            ],
+            excess: pooled.excess,
+            violations: pooled.violations.map((each) => `${each} with the fit split`),
         };
         this.#verified.add(trial);
-        return pooled.loss;
+        return pooled.loss + further.excess;
     }
 }
