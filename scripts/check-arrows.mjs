@@ -110,8 +110,8 @@ const importRules = [
     },
     {
         where: /^ts\/cli\//,
-        target: /^ts\/(?!cli\/|(?:refusal\/|ridge\/)?index\.)|^(dist|binding|build)\//,
-        why: "the command line uses the package as its users do: ts/index, ts/refusal/index, ts/ridge/index",
+        target: /^ts\/(?!cli\/|(?:refusal\/|ridge\/|server\/)?index\.)|^(dist|binding|build)\//,
+        why: "the command line uses the package as its users do: the index of ts, ts/refusal, ts/ridge and ts/server",
     },
     {
         where: /^ts\/(?!cli\/)/,
@@ -230,6 +230,8 @@ const cases = [
         true,
     ],
     ["ts/cli/inspect.ts", 'import { ridgeBytes } from "../ridge/index.js";', true],
+    ["ts/cli/serve.ts", 'import { serve } from "../server/index.js";', true],
+    ["ts/cli/serve.ts", 'import { nodeListener } from "../server/node-listener.js";', false],
     ["ts/cli/inspect.ts", 'import { native } from "../native.js";', false],
     ["ts/cli/fit.ts", 'import { Journal } from "../refusal/journal.js";', false],
     ["ts/cli/vector-show.ts", 'import { dialectOf } from "../formats/dialects.js";', false],

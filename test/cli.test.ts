@@ -12,7 +12,7 @@ const { version, bin } = JSON.parse(readFileSync(inRepository("package.json"), "
 };
 
 const emptyFolder = new TemporaryFolder().path;
-const commands = ["inspect", "fit", "eval", "chat", "report", "vector show", "vector convert", "judge check"];
+const commands = ["inspect", "fit", "eval", "chat", "serve", "report", "vector show", "vector convert", "judge check"];
 
 test("the package's command is the program, and can be run as it is", (t) => {
     t.is(inRepository(bin["llama-steer"] as string), cliPath);
@@ -51,7 +51,7 @@ for (const name of commands) {
 function shell(line: string): Promise<{ status: number | null; stderr: string }> {
     const child = spawn("/bin/sh", ["-c", line], {
         cwd: emptyFolder,
-        env: { ...process.env, CLI: cliPath, JUDGE_KEY: "k" },
+        env: { ...process.env, CLI: cliPath, JUDGE_KEY: "k", API_KEYS: "k" },
     });
     let stderr = "";
     child.stderr.on("data", (chunk) => {

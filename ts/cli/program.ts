@@ -9,6 +9,7 @@ import { addInspect } from "./inspect.js";
 import { addJudgeCheck } from "./judge-check.js";
 import { Output } from "./output.js";
 import { addReport } from "./report.js";
+import { addServe } from "./serve.js";
 import { addVectorConvert } from "./vector-convert.js";
 import { addVectorShow } from "./vector-show.js";
 
@@ -22,6 +23,7 @@ Examples:
   $ llama-steer fit --model model.gguf --prompts prompts.jsonl --judge judge.gguf --out vector.gguf
   $ llama-steer eval --model model.gguf --vector vector.gguf --prompts prompts.jsonl --judge judge.gguf
   $ llama-steer chat --model model.gguf --vector vector.gguf
+  $ llama-steer serve --model model.gguf --vector open=vector.gguf
 
 Every command has --help with examples, --json for one object on standard output, and --quiet.
 Exit status: 0 done, 1 failed, 2 wrong use, 130 stopped by Ctrl-C.`;
@@ -41,6 +43,7 @@ export function makeProgram(): Command {
     addFit(program);
     addEval(program);
     addChat(program);
+    addServe(program);
     addReport(program);
     const vector = program.command("vector").description("look into vector files, and change their format");
     addVectorShow(vector);
