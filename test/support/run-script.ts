@@ -10,17 +10,20 @@ export interface ScriptOutcome {
 
 /**
  * Runs an ES module in a Node process of its own, in the repository's folder, so that it can import `llama-steer`, and
- * waits until it ends by itself; one that does not is killed, which the outcome's signal tells. `flags` are Node's own.
+ * waits until it ends by itself; one that does not is killed, which the outcome's signal tells. `flags` are Node's own,
+ * `environment` is added to this process's.
  */
 export function runScript(
     source: string,
     args: readonly string[] = [],
     limitMilliseconds = 60_000,
     flags: readonly string[] = [],
+    environment: Readonly<Record<string, string>> = {},
 ): Promise<ScriptOutcome> {
     return outcome(
         spawn(process.execPath, [...flags, "--input-type=module", "--eval", source, "--", ...args], {
             cwd: repository,
+            env: { ...process.env, ...environment },
             stdio: ["ignore", "pipe", "pipe"],
         }),
         limitMilliseconds,
