@@ -37,9 +37,18 @@ interface Site {
     ended: Promise<[number | null, NodeJS.Signals | null]>;
 }
 
+/** Servers that were started; a test that fails leaves none behind. */
+const started = new Set<ReturnType<typeof startCli>>();
+test.after.always(() => {
+    for (const child of started) {
+        child.kill("SIGKILL");
+    }
+});
+
 /** Starts a server and waits until it says where it is. */
 async function site(args: readonly string[] = [], options: CliOptions & { key?: string } = {}): Promise<Site> {
     const child = startCli([...command, ...args, "--json"], options);
+    started.add(child);
     let log = "";
     child.stderr.on("data", (chunk) => {
         log += chunk;
