@@ -41,6 +41,8 @@ test("prompts that a set or split lacks are named", async (t) => {
         const call = () => fitRefusal({ ...given, prompts: without("target", split) });
         await expectCode(t, "EMPTY_CLASS", call, new RegExp(`target/${split}`));
     }
+    const twice = { ...given, prompts: [...few, few[0] as Prompt] };
+    await expectCode(t, "INVALID_ARGUMENT", () => fitRefusal(twice), /the id "n000-[^"]+" is there twice/);
     const vectorless = { ...given, prompts: few, vector: undefined as never };
     const { samples: _, candidates: __, rounds: ___, ...plain } = vectorless;
     await expectCode(t, "INVALID_ARGUMENT", () => evaluateRefusal(plain), /vector/);

@@ -171,6 +171,12 @@ test("uploads that are wrong, too large or too many are refused, and the operato
     const damaged = good.slice();
     damaged.fill(0xff, 8, 24);
     const deep = new Vector([9], randomVector(128, 1));
+    const withPresetText = (preset: object) =>
+        bytesOf(vectorOf(3).withMetadata({ preset: JSON.stringify(preset) }), "p.safetensors");
+    const wave = await withPresetText({
+        interventions: [{ operation: "add", layers: [3], strength: { kind: "wave" } }],
+    });
+    const elsewhere = await withPresetText({ interventions: [{ operation: "add", layers: [90] }] });
     const wrong: [string, Uint8Array, number][] = [
         ["x", new Uint8Array(0), 400],
         ["x", new TextEncoder().encode("hello"), 400],
@@ -178,6 +184,8 @@ test("uploads that are wrong, too large or too many are refused, and the operato
         ["x", damaged, 400],
         ["x", await bytesOf(new Vector([1], randomVector(64, 1)), "w.safetensors"), 400],
         ["x", await bytesOf(deep, "d.safetensors"), 400],
+        ["x", wave, 400],
+        ["x", elsewhere, 400],
         ["x", new Uint8Array(10_001), 413],
         ["one", good, 409],
         ["..%2F..%2Fetc", good, 400],

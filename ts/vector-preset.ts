@@ -2,6 +2,7 @@ import { z } from "zod";
 import { checkFinite, checkObject, describe } from "./check.js";
 import type { Condition } from "./condition.js";
 import type { FixedSchedule } from "./schedule.js";
+import { checkFixedSchedule } from "./schedule-checks.js";
 import type { Sequence } from "./sequence.js";
 import { SteerError } from "./steer-error.js";
 import { operations, type SteerOptions } from "./steer-options.js";
@@ -65,9 +66,20 @@ const condition = z.strictObject({
 const intervention = z.strictObject({
     operation: z.enum(operations).extract(["add", "ablate", "clamp", "set"]),
     layers: z.array(layer).min(1),
-    // What they may be, steering checks.
+    // What it may be, steering checks.
     tokens: z.custom<TokenSelection>(isPresent).optional(),
-    strength: z.custom<FixedSchedule>(isPresent).optional(),
+    strength: z
+        .unknown()
+        .transform((value, context): FixedSchedule => {
+            try {
+                checkFixedSchedule(value, "strength");
+                return value;
+            } catch (error) {
+                context.addIssue((error as Error).message);
+                return z.NEVER;
+            }
+        })
+        .optional(),
     low: number.optional(),
     high: number.optional(),
     value: number.optional(),

@@ -64,7 +64,8 @@ export class CoherenceMeter {
         }
         const { model } = this.#maker.context;
         return {
-            perplexityRatio: Math.exp(after - before),
+            // Infinity could not be kept.
+            perplexityRatio: Math.min(Math.exp(after - before), Number.MAX_VALUE),
             repetition: mean(looked.map((each) => repetitionOf(tokensOf(model, each)))),
         };
     }

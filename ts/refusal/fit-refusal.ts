@@ -1,4 +1,4 @@
-import type { SteeringVector } from "../index.js";
+import { SteerError, type SteeringVector } from "../index.js";
 import { type Answering, openAnswering } from "./answering.js";
 import { buildReport } from "./build-report.js";
 import { type Candidate, steeringOf } from "./candidate.js";
@@ -50,7 +50,7 @@ export async function fitRefusal(options: FitRefusalOptions): Promise<RefusalFit
     const scores = await sampledScores(answering, scored, settings, clock);
     const { rows, data } = await capturedRows(answering, scored, scores, settings, clock);
     const directions = await fittedDirections(data, settings, clock);
-    const topic = await topicOf(rows, directions, settings);
+    const topic = await topicOf(rows, settings);
 
     const [select, fit] = [ofSplit(prompts, "select"), ofSplit(prompts, "fit")];
     clock.begin("baseline");
@@ -159,25 +159,17 @@ async function fittedDirections(
 }
 
 /** To induce refusals on a topic, steering acts on it alone. */
-async function topicOf(
-    rows: PromptRows,
-    directions: readonly RefusalDirections[],
-    { prompts, goal, signal }: FitSettings,
-): Promise<TopicCondition | undefined> {
+async function topicOf(rows: PromptRows, { prompts, goal, signal }: FitSettings): Promise<TopicCondition | undefined> {
     if (goal === "reduce") {
         return undefined;
     }
     // Behind the layer that is measured there must be some to steer at.
-    const layers = rows.layers.slice(0, Math.max(1, Math.ceil(rows.layers.length / 2)));
-    const last = (directions[0] as RefusalDirections).layers.at(-1)?.layer ?? 0;
+    const layers = rows.layers.slice(0, Math.floor(rows.layers.length / 2));
+    if (layers.length === 0) {
+        throw new SteerError("INVALID_ARGUMENT", "to induce on a topic, a model must have two layers or more");
+    }
     const known = (split: Prompt["split"]): Prompt[] => ofSplit(prompts, split);
-    return findTopic(
-        rows,
-        known("fit"),
-        known("select"),
-        layers.filter((layer) => layer < last),
-        signal,
-    );
+    return findTopic(rows, known("fit"), known("select"), layers, signal);
 }
 
 function searched(input: SearchInput, settings: FitSettings): Promise<TrialBook> {

@@ -18,7 +18,18 @@ const common = {
     judge: z.custom<Judge>((value) => typeof (value as Judge | undefined)?.judge === "function", "must be a Judge"),
     prompts: z
         .array(z.custom<Prompt>((value) => typeof value === "object" && value !== null))
-        .min(1, "there are no prompts"),
+        .min(1, "there are no prompts")
+        .superRefine((prompts, context) => {
+            // Rows and scores are found by id.
+            const ids = new Set<string>();
+            for (const { id } of prompts) {
+                if (ids.has(id)) {
+                    context.addIssue(`the id ${JSON.stringify(id)} is there twice`);
+                    return;
+                }
+                ids.add(id);
+            }
+        }),
     /** Keeps finished items, and finds those of an earlier run. */
     run: z.custom<RunDirectory>((value) => value instanceof RunDirectory, "must be a RunDirectory").optional(),
     /** A system message before each prompt. */

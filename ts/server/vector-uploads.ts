@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loadVector, type Model, SteerError, type SteeringVector } from "../index.js";
+import { loadVector, type Model, presetOf, SteerError, type SteeringVector } from "../index.js";
 import { ApiError } from "./api-error.js";
 import type { CheckedLimits } from "./limits.js";
 import { readBytes } from "./read-body.js";
@@ -65,7 +65,10 @@ export class VectorUploads {
         const path = join(folder, "upload");
         try {
             await writeFile(path, bytes);
-            return await loadVector(path, { model: this.#model, as: "any" });
+            const vector = await loadVector(path, { model: this.#model, as: "any" });
+            // How it is to be used is read now: what is wrong with it is the uploader's to hear.
+            presetOf(vector);
+            return vector;
         } catch (error) {
             if (error instanceof SteerError) {
                 const message = error.message.replaceAll(path, "the upload");

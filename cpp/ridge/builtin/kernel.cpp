@@ -1,25 +1,13 @@
 #include "kernel.h"
 
-#include <algorithm>
+#include "vectors.h"
 
-#if defined(__GNUC__) || defined(__clang__)
-#define LS_INLINE inline __attribute__((always_inline))
-#define LS_VECTORS 1
-#else
-#define LS_INLINE inline
-#define LS_VECTORS 0
-#endif
+#include <algorithm>
 
 #if defined(__GNUC__) && !defined(__clang__)
 #define LS_UNROLL _Pragma("GCC unroll 16")
 #else
 #define LS_UNROLL
-#endif
-
-#if LS_VECTORS && (defined(__x86_64__) || defined(_M_X64))
-#define LS_X86 1
-#else
-#define LS_X86 0
 #endif
 
 namespace llama_steer::ridge::builtin {

@@ -1,18 +1,6 @@
 #include "row_kernel.h"
 
-#if defined(__GNUC__) || defined(__clang__)
-#define LS_INLINE inline __attribute__((always_inline))
-#define LS_VECTORS 1
-#else
-#define LS_INLINE inline
-#define LS_VECTORS 0
-#endif
-
-#if LS_VECTORS && (defined(__x86_64__) || defined(_M_X64))
-#define LS_X86 1
-#else
-#define LS_X86 0
-#endif
+#include "vectors.h"
 
 namespace llama_steer::ridge::builtin {
 
