@@ -111,7 +111,8 @@ test("an answer streams, and logs hold neither prompts nor answers", async (t) =
         parts++;
     }
     t.is(answer, unsteered);
-    t.true(parts > 3);
+    // Tokens that come together while the process is busy are one part.
+    t.true(parts >= 2);
     t.is(await stop(served), 0);
     const lines = served
         .log()

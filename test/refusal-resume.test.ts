@@ -10,35 +10,37 @@ const folder = new TemporaryFolder();
 interface Outcome {
     lines: string[];
     killed: boolean;
-    /** From its models being loaded to its end. */
+}
+
+/** When a run is killed: so many milliseconds after it has told of so many finished items, however fast the machine is. */
+interface Moment {
+    items: number;
     milliseconds: number;
 }
 
-/** Starts or resumes a run, and kills it some time after its models are loaded. */
-function attempt(directory: string, killAfter = Number.POSITIVE_INFINITY): Promise<Outcome> {
+/** Starts or resumes a run, and kills it at a moment if it comes to that. */
+function attempt(directory: string, moment?: Moment): Promise<Outcome> {
     const child = spawn(process.execPath, [inRepository("test/fixtures/refusal-run.mjs"), directory, "12"], {
         cwd: repository,
         stdio: ["ignore", "pipe", "inherit"],
     });
     let output = "";
-    let ready = 0;
+    let timer: NodeJS.Timeout | undefined;
     child.stdout.on("data", (chunk) => {
         output += chunk;
-        if (ready === 0 && output.includes("ready")) {
-            ready = performance.now();
-            if (killAfter !== Number.POSITIVE_INFINITY) {
-                setTimeout(() => child.kill("SIGKILL"), killAfter);
-            }
+        // The first line says that the models are loaded.
+        if (moment !== undefined && timer === undefined && output.split("\n").length - 2 >= moment.items) {
+            timer = setTimeout(() => child.kill("SIGKILL"), moment.milliseconds);
         }
     });
     return new Promise((resolve, reject) => {
         child.once("error", reject);
         child.once("close", (code, signal) => {
+            clearTimeout(timer);
             if (code !== 0 && signal !== "SIGKILL") {
                 reject(new Error(`the run ended with ${code}: ${output}`));
             }
-            const lines = output.trim().split("\n");
-            resolve({ lines, killed: signal === "SIGKILL", milliseconds: performance.now() - ready });
+            resolve({ lines: output.trim().split("\n"), killed: signal === "SIGKILL" });
         });
     });
 }
@@ -65,7 +67,8 @@ test("killed at twenty random moments, fits end with the same vector, and nothin
         const directory = `${folder.path}/killed-${run}`;
         let outcome: Outcome;
         do {
-            outcome = await attempt(directory, kills < 20 ? 0.8 * random() * whole.milliseconds : undefined);
+            const items = Math.floor(0.7 * random() * whole.lines.length);
+            outcome = await attempt(directory, kills < 20 ? { items, milliseconds: 20 * random() } : undefined);
             kills += outcome.killed ? 1 : 0;
             if (outcome.killed) {
                 killedIn.add(outcome.lines.at(-1)?.split(" ")[2] ?? "");
