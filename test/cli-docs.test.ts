@@ -5,7 +5,7 @@ import test from "ava";
 import { inRepository } from "./support/paths.js";
 import { promptsPath } from "./support/refusal-testbed.js";
 import { cliPath } from "./support/run-cli.js";
-import { outcome } from "./support/run-script.js";
+import { outcomeOf } from "./support/run-script.js";
 import { TemporaryFolder } from "./support/temporary-folder.js";
 
 /** A folder that has the command, and the test-bed with every third prompt of it. */
@@ -30,8 +30,9 @@ test("the example of the command line runs as it is written", async (t) => {
     const shell = spawn("/bin/sh", ["-e", "-c", script], {
         cwd: path,
         env: { ...process.env, PATH: `${join(path, "bin")}${delimiter}${process.env.PATH}` },
+        timeout: 900_000,
     });
-    const { code, stdout, stderr } = await outcome(shell, 900_000);
+    const { code, stdout, stderr } = await outcomeOf(shell);
     t.is(code, 0, stderr);
     t.regex(stdout, /^architecture {5}qwen3$/m);
     const found = JSON.parse(stdout.split("\n").find((line) => line.startsWith('{"sets"')) as string);

@@ -142,7 +142,7 @@ test.serial("Ctrl-C leaves a run that the same command goes on with, to the same
     const run = join(folder.path, "interrupted");
     const again = join(folder.path, "again.gguf");
     const args = [...fit, "--run", run, "--out", again];
-    const child = startCli([...args, "--json"]);
+    const child = startCli([...args, "--json"], limit);
     let [stdout, stderr] = ["", ""];
     child.stdout.on("data", (chunk) => {
         stdout += chunk;

@@ -2,7 +2,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import type { ExecutionContext } from "ava";
 import type { SteerErrorCode } from "llama-steer";
 import { inRepository, repository } from "./paths.js";
-import { outcome, type ScriptOutcome } from "./run-script.js";
+import { outcomeOf, type ScriptOutcome } from "./run-script.js";
 
 export const cliPath = inRepository("dist/cli/main.js");
 
@@ -16,12 +16,14 @@ export interface CliOptions {
     limitMilliseconds?: number;
 }
 
-/** Starts the built command line, as its user's shell does. */
+/** Starts the built command line, as its user's shell does. One that does not end within its limit is killed. */
 export function startCli(args: readonly string[], options: CliOptions = {}): ChildProcessWithoutNullStreams {
     const { OPENAI_API_KEY: _, ...own } = process.env;
     return spawn(process.execPath, [cliPath, ...args], {
         cwd: options.cwd ?? repository,
         env: { ...own, ...options.env },
+        timeout: options.limitMilliseconds ?? 120_000,
+        killSignal: "SIGKILL",
     });
 }
 
@@ -31,7 +33,7 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
     // One that has ended before it read all of its input is no failure of the test.
     child.stdin.on("error", () => {});
     child.stdin.end(options.input ?? "");
-    return outcome(child, options.limitMilliseconds ?? 120_000);
+    return outcomeOf(child);
 }
 
 /** Runs a command that must succeed, with `--json`, and brings what it prints: one line, one object. */

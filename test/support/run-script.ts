@@ -20,18 +20,19 @@ export function runScript(
     flags: readonly string[] = [],
     environment: Readonly<Record<string, string>> = {},
 ): Promise<ScriptOutcome> {
-    return outcome(
+    return outcomeOf(
         spawn(process.execPath, [...flags, "--input-type=module", "--eval", source, "--", ...args], {
             cwd: repository,
             env: { ...process.env, ...environment },
             stdio: ["ignore", "pipe", "pipe"],
+            timeout: limitMilliseconds,
+            killSignal: "SIGKILL",
         }),
-        limitMilliseconds,
     );
 }
 
-/** Waits for a process; one that does not end within the limit is killed. */
-export function outcome(child: ChildProcess, limitMilliseconds: number): Promise<ScriptOutcome> {
+/** Waits for a process to end. */
+export function outcomeOf(child: ChildProcess): Promise<ScriptOutcome> {
     let stdout = "";
     let stderr = "";
     child.stdout?.on("data", (chunk) => {
@@ -40,12 +41,8 @@ export function outcome(child: ChildProcess, limitMilliseconds: number): Promise
     child.stderr?.on("data", (chunk) => {
         stderr += chunk;
     });
-    const timer = setTimeout(() => child.kill("SIGKILL"), limitMilliseconds);
     return new Promise((resolve, reject) => {
         child.once("error", reject);
-        child.once("close", (code, signal) => {
-            clearTimeout(timer);
-            resolve({ code, signal, stdout, stderr });
-        });
+        child.once("close", (code, signal) => resolve({ code, signal, stdout, stderr }));
     });
 }

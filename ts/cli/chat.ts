@@ -55,8 +55,7 @@ export function addChat(program: Command): void {
             const vector = await host.loadVector(options.vector);
             session.steer({ vector, strength: options.strength ?? 1 });
         }
-        run.output.note(`${options.model}, ${state(session)}. /help lists the commands`);
-        await new Conversation(run, host).run();
+        await new Conversation(run, host).run(`${options.model}, ${state(session)}. /help lists the commands`);
     });
 }
 
@@ -105,12 +104,13 @@ class Conversation {
         });
     }
 
-    async run(): Promise<void> {
-        // From here on Ctrl-C is about an answer.
-        this.#run.interrupt.end();
+    async run(greeting: string): Promise<void> {
+        // From here on Ctrl-C is about an answer. One listener goes when the other is there, or a signal could be lost between.
         process.on("SIGINT", this.#onInterrupt);
+        this.#run.interrupt.end();
         this.#lines.on("SIGINT", this.#onInterrupt);
         try {
+            this.#run.output.note(greeting);
             this.#lines.prompt();
             for await (const line of this.#lines) {
                 if (!(await this.#take(line.trim()))) {

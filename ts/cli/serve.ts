@@ -192,8 +192,9 @@ async function untilClosed(
         await server.close();
         run.signal.throwIfAborted();
     }
-    run.interrupt.end();
+    // One listener goes when the other is there, or a signal could be lost between.
     const stop = firstStop();
+    run.interrupt.end();
     const { url } = server;
     run.output.result({ url }, () => [url]);
     log.info({ url }, "listening");
