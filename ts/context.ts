@@ -23,9 +23,9 @@ export interface ContextOptions {
     /** Tokens per forward pass, of all sequences together. Default 512. */
     batchSize?: number;
     /**
-     * Prompt tokens per forward pass at most, of all prompts together, while answers run: a pass takes the time of its
-     * tokens, and every answer waits for it. Prompts divide it fairly, so that a short one is not kept by a long one.
-     * Default: what the batch has room for.
+     * Prompt tokens of answers per forward pass at most, of all prompts together: a pass takes the time of its tokens, and
+     * every answer, and whoever asks meanwhile, waits for it. Half of it is divided equally, so that no prompt stands
+     * still, and half goes to the shortest. Default: what the batch has room for.
      */
     promptBudget?: number;
     /** Threads that compute. Default: all cores. */

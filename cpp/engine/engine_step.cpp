@@ -3,8 +3,8 @@
 #include "engine/engine.h"
 #include "engine/evaluation.h"
 #include "engine/failures.h"
-#include "engine/fair_shares.h"
 #include "engine/pass.h"
+#include "engine/prompt_shares.h"
 
 #include <algorithm>
 #include <optional>
@@ -63,11 +63,9 @@ void engine::join_all(pass & next) {
             wanted.push_back(each->prompt_left());
         }
     }
-    int32_t room = next.room();
-    if (!next.empty()) {
-        room = std::min(room, std::max(options_.prompt_budget, static_cast<int32_t>(entering.size())));
-    }
-    const std::vector<int32_t> shares = fair_shares(wanted, room);
+    // Also where nobody waits: who asks in the middle of a pass waits for its end.
+    const int32_t room = std::min(next.room(), std::max(options_.prompt_budget, static_cast<int32_t>(entering.size())));
+    const std::vector<int32_t> shares = prompt_shares(wanted, room);
     for (size_t i = 0; i < entering.size(); ++i) {
         entering[i]->join(next, shares[i]);
     }

@@ -18,7 +18,7 @@ struct context_options {
     int32_t context_size = 0;     ///< tokens each sequence can hold; 0: the model's training context
     int32_t memory_tokens = 0;    ///< tokens all sequences can hold together, where unified; 0: context_size each
     int32_t batch_size = 512;     ///< tokens per forward pass
-    int32_t prompt_budget = 0;    ///< of them prompt tokens at most, while answers run; 0: batch_size
+    int32_t prompt_budget = 0;    ///< of them prompt tokens of answers at most; 0: batch_size
     int32_t threads = 0;          ///< 0: the machine's cores
     bool unified_memory = true;   ///< one memory for all sequences: best where their lengths differ
     bool float32_memory = false;  ///< keys and values in float32 instead of float16

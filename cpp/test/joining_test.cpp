@@ -1,7 +1,7 @@
 // Answers that join a running batch: how prompts enter it, and what the memory holds and was promised meanwhile.
 
 #include "check.h"
-#include "engine/fair_shares.h"
+#include "engine/prompt_shares.h"
 #include "testbed.h"
 
 #include <numeric>
@@ -146,6 +146,40 @@ TEST(shares_are_equal_and_leave_nothing_that_is_wanted) {
     }
 }
 
+TEST(half_of_the_room_goes_to_the_shortest) {
+    using shares = std::vector<int32_t>;
+    CHECK(prompt_shares({}, 8) == shares{});
+    CHECK(prompt_shares({50}, 8) == shares{8});
+    CHECK((prompt_shares({9, 9}, 8) == shares{6, 2}));
+    CHECK((prompt_shares({100, 20, 100}, 24) == shares{4, 16, 4}));
+    CHECK((prompt_shares({100, 5, 100}, 24) == shares{15, 5, 4}));
+    CHECK((prompt_shares({9, 9, 9}, 3) == shares{1, 1, 1}));
+    CHECK((prompt_shares({9, 9, 9}, 2) == shares{1, 1, 0}));
+    CHECK((prompt_shares({9, 9}, 0) == shares{0, 0}));
+    testbed::generator random(4);
+    const auto below = [&](int32_t limit) {
+        return static_cast<int32_t>((random() + 1.0F) / 2.0F * static_cast<float>(limit));
+    };
+    for (int round = 0; round < 500; ++round) {
+        std::vector<int32_t> wanted(static_cast<size_t>(1 + below(9)));
+        for (int32_t & each : wanted) {
+            each = 1 + below(40);
+        }
+        const int32_t room = static_cast<int32_t>(wanted.size()) + below(100);
+        const std::vector<int32_t> given = prompt_shares(wanted, room);
+        const std::vector<int32_t> least = fair_shares(wanted, (room + 1) / 2);
+        CHECK_EQ(std::accumulate(given.begin(), given.end(), 0),
+                 std::min(std::accumulate(wanted.begin(), wanted.end(), 0), room));
+        for (size_t i = 0; i < wanted.size(); ++i) {
+            CHECK(given[i] >= std::max(least[i], 1) && given[i] <= wanted[i]);
+            for (size_t k = 0; k < wanted.size(); ++k) {
+                // Who got less than it wanted got no more of the second half than those before it need.
+                CHECK(wanted[i] >= wanted[k] || given[i] == wanted[i] || given[k] <= least[k] + 1);
+            }
+        }
+    }
+}
+
 TEST(a_running_answer_gets_a_token_in_every_step_while_a_long_prompt_enters) {
     const recording_run run(options(2), endless(0, testbed::prompt(0), 60), {request(1, long_prompt(250), 4)});
     const size_t first = run.first_step(1);
@@ -167,16 +201,18 @@ TEST(a_short_prompt_does_not_wait_for_the_long_ones_before_it) {
     const recording_run run(options(4), endless(0, testbed::prompt(0), 80),
                             {request(1, long_prompt(200), 2), request(2, long_prompt(200), 2), request(3, brief, 2)});
     const size_t steps = run.first_step(3) - 3 + 1;
-    // A third of 8 tokens in every step, rounded up.
-    CHECK_EQ(steps, (brief.size() + 2) / 3);
+    // Of 8 tokens in every step a third of the first half, rounded up, and all of the other.
+    CHECK_EQ(steps, (brief.size() + 5) / 6);
     CHECK(run.first_step(1) > run.first_step(3) + 20);
     CHECK(run.first_step(2) > run.first_step(3) + 20);
 }
 
-TEST(with_no_answer_to_keep_waiting_the_whole_batch_is_for_prompts) {
-    testbed::waiting_engine mine(options(1), testbed::exact_model());
-    mine.finish(mine.get().generate(request(0, long_prompt(250), 1)));
-    CHECK_EQ(mine.get().statistics().decodes, 2U);
+TEST(the_budget_holds_where_nobody_waits_and_without_one_the_whole_batch_is_for_prompts) {
+    for (const auto & [given, passes] : {std::pair{50, 5U}, std::pair{0, 2U}}) {
+        testbed::waiting_engine mine(options(1, given), testbed::exact_model());
+        mine.finish(mine.get().generate(request(0, long_prompt(250), 1)));
+        CHECK_EQ(mine.get().statistics().decodes, passes);
+    }
 }
 
 TEST(memory_held_and_promised_never_exceed_what_was_asked_for) {

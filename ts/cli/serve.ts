@@ -24,6 +24,8 @@ interface ServerOptions extends ModelOptions, VectorOptions {
     keyEnv?: string;
     sequences: number;
     contextSize?: number;
+    promptBudget: number;
+    separateMemories?: true;
     maxStrength?: number;
     uploads?: true;
     grace: number;
@@ -31,8 +33,8 @@ interface ServerOptions extends ModelOptions, VectorOptions {
 
 const largestDefaultContext = 8192;
 const mostSequences = 256;
-/** Prompt tokens of a pass while answers run: few enough that these are not held up, enough that prompts are quick. */
-const promptBudget = 128;
+/** Few enough that answers are not held up, enough that prompts are quick. */
+const defaultPromptBudget = 128;
 
 export function addServe(program: Command): void {
     const target = command(program, "serve", "serve a model over HTTP, each request steered in its own way", [
@@ -51,6 +53,13 @@ export function addServe(program: Command): void {
         .option("--key-env <name>", "the variable that holds the API keys, with spaces between", text)
         .option("--sequences <n>", "answers at once", whole(1, mostSequences), 8)
         .option("--context-size <n>", "tokens of a request (default: as trained, up to 8192)", whole(2, 1 << 30))
+        .option(
+            "--prompt-budget <n>",
+            "prompt tokens per pass; fewer bring first tokens sooner where prompts are long",
+            whole(1, 1 << 16),
+            defaultPromptBudget,
+        )
+        .option("--separate-memories", "one for each answer: faster with many at once, but nothing of prompts is kept")
         .option("--max-strength <x>", "of a request's steering, either way (default: 4)", number(0))
         .option("--uploads", "let clients upload vectors, and delete those")
         .option("--grace <seconds>", "for answers under way, once it is to end", whole(0, 86_400), 30);
@@ -113,14 +122,19 @@ function limitsOf({ maxStrength }: ServerOptions): NonNullable<ServeOptions["lim
     return maxStrength === undefined ? {} : { strength: maxStrength };
 }
 
-/** Sequences beyond those that answer keep the beginnings of prompts; they get no memory of their own. */
 function openContext(run: CommandRun, model: Model, options: ServerOptions): Promise<Context> {
     const { sequences, threads, contextSize = Math.min(model.info.trainingContext, largestDefaultContext) } = options;
+    // Sequences beyond those that answer keep the beginnings of prompts; they get no memory of their own.
+    const memory = options.separateMemories
+        ? { sequences, unifiedMemory: false }
+        : {
+              sequences: Math.min(mostSequences, sequences + Math.ceil(sequences / 2)),
+              memoryTokens: sequences * contextSize,
+          };
     return model.createContext({
-        sequences: Math.min(mostSequences, sequences + Math.ceil(sequences / 2)),
+        ...memory,
         contextSize,
-        memoryTokens: sequences * contextSize,
-        promptBudget,
+        promptBudget: options.promptBudget,
         signal: run.signal,
         ...(threads === undefined ? {} : { threads }),
     });
