@@ -101,6 +101,15 @@ test("serve answers the openai client, steered by the vectors it was given, as t
     t.is(await stop(served), 0);
 });
 
+test("with memories of their own and a small budget, answers are the same and no prefix is kept", async (t) => {
+    const served = await site(["--separate-memories", "--prompt-budget", "3", "--vector", `saved=${preset}`]);
+    const asked = [served.ask(), served.ask({ steering: { vector: "saved" } }), served.ask()];
+    t.deepEqual(await Promise.all(asked), [unsteered, asSaved, unsteered]);
+    const metrics = await (await fetch(`${served.url}/metrics`)).text();
+    t.regex(metrics, /^llama_steer_shared_tokens_total 0$/m);
+    t.is(await stop(served), 0);
+});
+
 test("an answer streams, and logs hold neither prompts nor answers", async (t) => {
     const served = await site();
     const request = { model: "valdoria-chat", messages: question(cake), temperature: 0 };
@@ -248,6 +257,7 @@ test("wrong options end with 2, and say what is right", async (t) => {
     const wrong: [readonly string[], RegExp][] = [
         [["--port", "65536"], /from 0 to 65535/],
         [["--sequences", "0"], /from 1 to 256/],
+        [["--prompt-budget", "0"], /from 1 to 65536/],
         [["--max-strength", "0"], /above 0/],
         [["--grace", "1.5"], /whole number/],
         [["--vector", plain], /NAME=FILE/],
