@@ -104,15 +104,15 @@ export class Nginx {
 function siteFor(listen: string, replicas: readonly [string, string]): string {
     let site = readFileSync(sitePath, "utf8");
     const changes = [
-        ["listen 80;", `listen ${listen};`],
-        ["server 10.0.0.11:8080 ", `server ${replicas[0]} `],
-        ["server 10.0.0.12:8080 ", `server ${replicas[1]} `],
+        ["listen 80;", `listen ${listen};`, 1],
+        ["server 10.0.0.11:8080 ", `server ${replicas[0]} `, 2],
+        ["server 10.0.0.12:8080 ", `server ${replicas[1]} `, 2],
     ] as const;
-    for (const [from, to] of changes) {
-        if (site.split(from).length !== 2) {
-            throw new Error(`${sitePath} has no longer one "${from}"`);
+    for (const [from, to, times] of changes) {
+        if (site.split(from).length !== times + 1) {
+            throw new Error(`${sitePath} has no longer "${from}" ${times} times`);
         }
-        site = site.replace(from, to);
+        site = site.replaceAll(from, to);
     }
     return site;
 }
