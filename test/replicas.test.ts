@@ -213,22 +213,20 @@ clusterTest(
         const { client, cluster } = setting;
         const [[lost], [kept]] = await conversations(setting, 1);
         const victim = cluster.replicas[0];
-        // A request is under way at it. Its beginning is that of the conversation.
-        const underWay = client.chat.completions
-            .create({
-                model: "m",
-                messages: (lost as Conversation).messages.slice(0, 1),
-                ...going,
-                max_tokens: 200,
-                n: 8,
-            })
-            .withResponse();
+        // More work than it can have done by then, under way or waiting. It begins as the conversation does.
+        const messages = (lost as Conversation).messages.slice(0, 1);
+        const request = { model: "m", messages, ...going, max_tokens: 200, n: 8 };
+        const underWay = Array.from({ length: 4 }, () => client.chat.completions.create(request).withResponse());
         await cluster.untilRunning(0, 1);
         victim.child.kill("SIGKILL");
         await victim.ended;
-        const { data, response } = await underWay;
-        t.deepEqual(await cluster.answeredBy(response.headers.get("x-request-id") as string), { replica: 1, asked: 2 });
-        t.is(data.usage?.completion_tokens, 8 * 200);
+        let again = 0;
+        for (const { data, response } of await Promise.all(underWay)) {
+            t.is(data.usage?.completion_tokens, 8 * 200);
+            const { replica, asked } = await cluster.answeredBy(response.headers.get("x-request-id") as string);
+            again += replica === 1 && asked === 2 ? 1 : 0;
+        }
+        t.true(again > 0, "what was under way is asked of the other one");
 
         for (const conversation of [lost, kept, lost, kept] as Conversation[]) {
             t.is((await conversation.say("Who are you?")).replica, 1);
