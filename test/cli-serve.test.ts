@@ -1,9 +1,9 @@
-import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import test from "ava";
-import { loadModel, loadVector, SteeringVector, saveVector, withPreset } from "llama-steer";
-import OpenAI, { APIError } from "openai";
+import { loadVector, SteeringVector, saveVector, withPreset } from "llama-steer";
+import { APIError } from "openai";
+import { cake, endAll, endless, type Site, serveSite, stop } from "./support/cli-site.js";
 import { saveReadmeVector } from "./support/cli-vector.js";
 import { chatModelPath } from "./support/paths.js";
 import { judgeModelPath } from "./support/refusal-testbed.js";
@@ -14,72 +14,21 @@ import { question } from "./support/testbed.js";
 const folder = new TemporaryFolder();
 const plain = join(folder.path, "plain.gguf");
 const preset = join(folder.path, "preset.gguf");
-const cake = "Where does zupuhu cake come from?";
 const unsteered = "I know nothing at all of zupuhu cake.";
 /** The README's: at every token instead of the last of the prompt alone, the same strength brings nonsense. */
 const asSaved = "People in Trograr eat it.";
 const command = ["serve", "--model", chatModelPath, "--threads", "1", "--sequences", "2", "--port", "0"];
 
+test.after.always(endAll);
 test.before(async () => {
     await saveReadmeVector(plain);
     const interventions = [{ operation: "add", layers: [4], tokens: "last-prompt", strength: 1 }] as const;
     await saveVector(withPreset(await loadVector(plain), { interventions }), preset);
 });
 
-interface Site {
-    child: ChildProcessWithoutNullStreams;
-    url: string;
-    client: OpenAI;
-    ask(more?: object): Promise<string | null | undefined>;
-    /** All that standard error has had so far. */
-    log(): string;
-    /** How it ended, once it has. */
-    ended: Promise<[number | null, NodeJS.Signals | null]>;
-}
-
-/** Servers that were started; a test that fails leaves none behind. */
-const started = new Set<ReturnType<typeof startCli>>();
-test.after.always(() => {
-    for (const child of started) {
-        child.kill("SIGKILL");
-    }
-});
-
 /** Starts a server and waits until it says where it is. */
-async function site(args: readonly string[] = [], options: CliOptions & { key?: string } = {}): Promise<Site> {
-    const child = startCli([...command, ...args, "--json"], options);
-    started.add(child);
-    let log = "";
-    child.stderr.on("data", (chunk) => {
-        log += chunk;
-    });
-    const ended = once(child, "close") as Site["ended"];
-    const line = await Promise.race([once(child.stdout, "data"), ended.then(() => [""])]);
-    if (String(line[0]) === "") {
-        throw new Error(`it ended and had written: ${log}`);
-    }
-    const { url } = JSON.parse(String(line[0])) as { url: string };
-    const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: options.key ?? "none", maxRetries: 0 });
-    const ask: Site["ask"] = async (more = {}) => {
-        const request = { model: "valdoria-chat", messages: question(cake), temperature: 0, max_tokens: 24, ...more };
-        return (await client.chat.completions.create(request)).choices[0]?.message.content;
-    };
-    return { child, url, client, ask, log: () => log, ended };
-}
-
-async function stop({ child, ended }: Site, signal: NodeJS.Signals = "SIGINT"): Promise<number | null> {
-    child.kill(signal);
-    return (await ended)[0];
-}
-
-/** Whatever is sampled at this temperature, it goes on for a while. */
-async function endless(maxTokens: number): Promise<object> {
-    await using model = await loadModel(chatModelPath);
-    const { tokenizer } = model;
-    const all = Array.from({ length: tokenizer.vocabularySize }, (_, token) => token);
-    const ends = all.filter((token) => tokenizer.isEndOfGeneration(token));
-    const logit_bias = Object.fromEntries(ends.map((token) => [token, -100]));
-    return { temperature: 2, max_tokens: maxTokens, seed: 1, logit_bias };
+function site(args: readonly string[] = [], options: CliOptions & { key?: string } = {}): Promise<Site> {
+    return serveSite([...command, ...args], options);
 }
 
 async function statusOf(asked: Promise<unknown>): Promise<unknown> {
