@@ -3,7 +3,7 @@ import { type SafetensorsData, writeSafetensors } from "../formats/safetensors-w
 import { type Activations, publicSites, SteerError } from "../index.js";
 import { ApiError } from "./api-error.js";
 import { checkedBody, checkedBy } from "./checked-body.js";
-import { checkServing, type EndpointHost } from "./completions-endpoint.js";
+import { type Asker, checkServing, type EndpointHost } from "./completions-endpoint.js";
 import { messagesOf, messagesSchema } from "./message-fields.js";
 import { tokensFault } from "./prompt-field.js";
 import { readJson } from "./read-body.js";
@@ -40,12 +40,14 @@ export class ActivationsEndpoint {
         this.#schema = bodySchema(host.limits.strength);
     }
 
-    async answer(request: Request, client: string): Promise<Response> {
+    async answer(request: Request, { client, conversation }: Asker): Promise<Response> {
         const { scheduler, vectors, fixed, limits } = this.#host;
         const body = checkedBody(this.#schema, await readJson(request, limits));
         checkServing(this.#host, body.model);
         const { model } = scheduler.context;
-        const prompt = model.encodePrompt(promptOf(body.input));
+        const input = promptOf(body.input);
+        conversation?.ask([input], model.tokenizer);
+        const prompt = model.encodePrompt(input);
         const layers = body.layers === "all" ? model.info.layers : [body.layers].flat().length;
         const rows = body.rows === "prompt" ? prompt.length : 1;
         if (layers * rows * model.info.hiddenSize * 4 > limits.activationBytes) {
