@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { AnswerGroup, type AnswerNews } from "./answer-group.js";
 import { ApiError } from "./api-error.js";
 import { CompletionBodies, type CompletionOrder } from "./completion-bodies.js";
@@ -84,6 +85,8 @@ export class CompletionsEndpoint {
 
     #submit(order: CompletionOrder, asker: Asker, signal: AbortSignal): AnswerGroup {
         const { scheduler, vectors, fixed, onFinished } = this.#host;
+        // Each answer listens twice, and a request may have many.
+        setMaxListeners(0, signal);
         const steering = requestSteering(order.steering, vectors, fixed);
         const seed = order.seed ?? randomInt(2 ** 32);
         const answers = [];
