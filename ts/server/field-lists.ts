@@ -4,6 +4,9 @@ import { checkedBy } from "./checked-body.js";
 
 const text = z.string().nullish();
 
+/** Fields of OpenAI's that ask for what there is not. */
+const toolFields = ["tools", "tool_choice", "functions", "function_call", "parallel_tool_calls"];
+
 /** Fields that clients send by themselves and that ask nothing of the answer. With values that would, they are refused. */
 export const fieldsWithoutEffect = {
     user: text,
@@ -15,11 +18,10 @@ export const fieldsWithoutEffect = {
             : { path: [], message: "must be an object of strings" },
     ).nullish(),
     store: z.literal(false, "answers are not stored here").nullish(),
+    ...Object.fromEntries([...toolFields, "audio"].map((name) => [name, z.null().optional()])),
+    modalities: z.tuple([z.literal("text")]).nullish(),
     service_tier: z.enum(["auto", "default"], "there is one tier here").nullish(),
 };
-
-/** Fields of OpenAI's that ask for what there is not. */
-const toolFields = ["tools", "tool_choice", "functions", "function_call", "parallel_tool_calls"];
 
 /** @throws ApiError 400 that says what this server does not do, rather than that a field is unknown */
 export function refuseUnsupported(body: unknown): void {
