@@ -81,6 +81,19 @@ test("an answer streams, and logs hold neither prompts nor answers", async (t) =
     t.false(served.log().includes("zupuhu"));
 });
 
+test("--log-prompts puts prompts and answers into the lines of the log", async (t) => {
+    const served = await site(["--log-prompts"]);
+    t.is(await served.ask(), unsteered);
+    t.is(await stop(served), 0);
+    const lines = served
+        .log()
+        .split("\n")
+        .filter((line) => line.includes('"msg":"request"'));
+    t.is(lines.length, 1);
+    const { prompts, answers } = JSON.parse(lines[0] as string);
+    t.deepEqual([prompts, answers], [[{ text: `user: ${cake}` }], [{ text: unsteered }]]);
+});
+
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
     test(`${signal} finishes the answers under way, takes no others, and ends with 0`, async (t) => {
         const served = await site();
@@ -213,6 +226,7 @@ test("wrong options end with 2, and say what is right", async (t) => {
         [["--vector", `../up=${plain}`], /NAME=FILE/],
         [["--vector", `one=${plain}`, "--vector", `one=${preset}`], /names one twice/],
         [["--key-env", "NOT_THERE"], /NOT_THERE, which holds no key/],
+        [["--log-prompts", "--quiet"], /--quiet leaves out/],
         [["--host", "0.0.0.0"], /can be reached by others: give keys by --key-env/],
     ];
     for (const [args, message] of wrong) {

@@ -58,6 +58,25 @@ const rounds: [what: string, megabytes: number, script: string][] = [
          }, 300));`,
     ],
     [
+        "1,280 scheduled requests with 64 steerings, every third broken off",
+        24,
+        `import { Scheduler } from "llama-steer/server";
+         const model = await loadModel(path);
+         const context = await model.createContext({ threads: 1, sequences: 72, contextSize: 128, promptBudget: 64 });
+         const scheduler = new Scheduler(context, { concurrency: 64 });
+         const vectors = Array.from({ length: 64 }, (_, i) => new SteeringVector([2], new Float32Array(128).fill(i / 100)));
+         console.log(await grown(() => Promise.all(vectors.map(async (vector, i) => {
+             const stop = new AbortController();
+             const prompt = [{ role: "user", content: "Where does fish number " + i + " live?" }];
+             const steering = { key: "v" + i, apply: (sequence) => void sequence.steer(vector) };
+             const answer = scheduler.submit({ prompt, maxTokens: 8, steering, client: "c" + i, signal: stop.signal });
+             for await (const _ of answer) if (i % 3 === 0) break;
+             await answer.result().catch(() => {});
+         })), 20));
+         if (scheduler.statistics.submitted !== 2 * 20 * 64 || scheduler.statistics.failed > 0) console.error("lost");
+         await scheduler.close();`,
+    ],
+    [
         "60 models, used and disposed of",
         60,
         `console.log(await grown(async () => {

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import test from "ava";
+import type { ContextOptions } from "llama-steer";
 import { type RunningServer, Scheduler, type SchedulerOptions, type ServeOptions, serve } from "llama-steer/server";
 import OpenAI, { APIError } from "openai";
 import { expectCode, failureOf } from "./support/expect-code.js";
@@ -16,11 +17,14 @@ interface Site {
 }
 
 async function siteOf(
-    sequences: number,
+    context: number | ContextOptions,
     options: Partial<ServeOptions> = {},
     scheduling: SchedulerOptions = {},
 ): Promise<Site> {
-    const scheduler = new Scheduler(await exactContext({ sequences }), scheduling);
+    const scheduler = new Scheduler(
+        await exactContext(typeof context === "number" ? { sequences: context } : context),
+        scheduling,
+    );
     const server = await serve({ scheduler, model: "m", port: 0, vectors: { one: vectorOf(1) }, ...options });
     const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: options.keys?.[0] ?? "none", maxRetries: 0 });
     const close = async (): Promise<void> => {
@@ -94,8 +98,10 @@ test("the official client speaks to it over the network, whole and streamed", as
 });
 
 test("tokens arrive while the answer is still being made", async (t) => {
-    const site = await siteOf(1);
-    const stream = await site.client.chat.completions.create({ ...going, stream: true });
+    // So long that no machine has made it before its first parts are read, whatever else keeps this process busy.
+    const site = await siteOf({ sequences: 1, contextSize: 4096 });
+    t.teardown(site.close);
+    const stream = await site.client.chat.completions.create({ ...going, max_tokens: 4000, stream: true });
     let parts = 0;
     for await (const _ of stream) {
         if (++parts === 5) {
@@ -105,7 +111,6 @@ test("tokens arrive while the answer is still being made", async (t) => {
     }
     await until(() => site.scheduler.statistics.running === 0);
     t.is(site.scheduler.statistics.aborted, 1);
-    await site.close();
 });
 
 test("clients that send garbage, too much, or too slowly get a 4xx, and others are not disturbed", async (t) => {
@@ -142,11 +147,13 @@ test("a hundred megabytes without a length are not taken in", async (t) => {
     for (let i = 0; i < 100 && !socket.destroyed && socket.writable; i++) {
         sent += piece.length;
         if (!socket.write(piece)) {
-            await new Promise((resolve) => socket.once("drain", resolve).once("close", resolve));
+            const over = new AbortController();
+            const { signal } = over;
+            await Promise.race([once(socket, "drain", { signal }), once(socket, "close", { signal })]).catch(() => {});
+            over.abort();
         }
     }
-    // Its connection may be closed before it has read why.
-    t.regex(await answer, /^(HTTP\/1\.1 413.*)?/s);
+    t.regex(await answer, /^HTTP\/1\.1 413/);
     t.true(sent < 50 * 2 ** 20, `${sent} bytes were sent`);
     t.is((await site.client.chat.completions.create(chat)).choices.length, 1);
     t.true(process.memoryUsage.rss() - before < 64 * 2 ** 20);

@@ -28,6 +28,7 @@ interface ServerOptions extends ModelOptions, VectorOptions {
     separateMemories?: true;
     maxStrength?: number;
     uploads?: true;
+    logPrompts?: true;
     grace: number;
 }
 
@@ -62,9 +63,13 @@ export function addServe(program: Command): void {
         .option("--separate-memories", "one for each answer: faster with many at once, but nothing of prompts is kept")
         .option("--max-strength <x>", "of a request's steering, either way (default: 4)", number(0))
         .option("--uploads", "let clients upload vectors, and delete those")
+        .option("--log-prompts", "log the text of prompts and answers, up to 4096 characters of each")
         .option("--grace <seconds>", "for answers under way, once it is to end", whole(0, 86_400), 30);
     runs<ServerOptions>(target, async (run, options) => {
         const vectors = namedFiles(options.vector ?? []);
+        if (options.logPrompts && run.output.quiet) {
+            throw new UsageError("--log-prompts writes to the log that --quiet leaves out: choose one of them");
+        }
         const own = { keys: keysOf(options), limits: limitsOf(options) };
         await using model = await openModel(run, options.model, options.gpuLayers);
         await using context = await openContext(run, model, options);
@@ -78,6 +83,7 @@ export function addServe(program: Command): void {
             host: options.host,
             port: options.port,
             uploads: options.uploads === true,
+            logPrompts: options.logPrompts === true,
             log,
         });
         await untilClosed(run, server, log, options);

@@ -2,22 +2,28 @@ import { z } from "zod";
 import { type SafetensorsData, writeSafetensors } from "../formats/safetensors-writer.js";
 import { type Activations, publicSites, SteerError } from "../index.js";
 import { ApiError } from "./api-error.js";
-import { checkedBody, messagesOf, messagesSchema } from "./completion-bodies.js";
-import { checkServing, type EndpointHost } from "./completions-endpoint.js";
+import { checkedBody, checkedBy } from "./checked-body.js";
+import { type Asker, checkServing, type EndpointHost } from "./completions-endpoint.js";
+import { messagesOf, messagesSchema } from "./message-fields.js";
+import { tokensFault } from "./prompt-field.js";
 import { readJson } from "./read-body.js";
 import { requestSteering, steeringSchema } from "./steering-field.js";
+
+const tokens = checkedBy<number[]>((value) =>
+    Array.isArray(value) && typeof value[0] === "number" ? tokensFault(value) : { path: [], message: "must be tokens" },
+);
 
 function bodySchema(strength: number) {
     const layer = z.int().min(0);
     return z.strictObject({
         model: z.string(),
-        input: z.union([z.string(), messagesSchema, z.array(z.int().min(0).max(0x7fffffff)).min(1)]),
+        input: z.union([z.string(), tokens, messagesSchema]),
         site: z.enum(publicSites).default("residual"),
         layers: z.union([z.literal("all"), layer, z.array(layer).min(1).max(1024)]).default("all"),
         rows: z.enum(["last-prompt", "prompt"]).default("last-prompt"),
         encoding_format: z.enum(["base64", "safetensors"]).default("base64"),
         steering: steeringSchema(strength).nullish(),
-        user: z.unknown().optional(),
+        user: z.string().nullish(),
     });
 }
 
@@ -34,12 +40,14 @@ export class ActivationsEndpoint {
         this.#schema = bodySchema(host.limits.strength);
     }
 
-    async answer(request: Request, client: string): Promise<Response> {
+    async answer(request: Request, { client, conversation }: Asker): Promise<Response> {
         const { scheduler, vectors, fixed, limits } = this.#host;
         const body = checkedBody(this.#schema, await readJson(request, limits));
         checkServing(this.#host, body.model);
         const { model } = scheduler.context;
-        const prompt = model.encodePrompt(promptOf(body.input));
+        const input = promptOf(body.input);
+        conversation?.ask([input], model.tokenizer);
+        const prompt = model.encodePrompt(input);
         const layers = body.layers === "all" ? model.info.layers : [body.layers].flat().length;
         const rows = body.rows === "prompt" ? prompt.length : 1;
         if (layers * rows * model.info.hiddenSize * 4 > limits.activationBytes) {
@@ -51,11 +59,13 @@ export class ActivationsEndpoint {
             );
         }
         const steering = requestSteering(body.steering ?? [], vectors, fixed);
-        const signal = AbortSignal.any([request.signal, AbortSignal.timeout(limits.requestMilliseconds)]);
+        const stop = new AbortController();
+        const signal = AbortSignal.any([request.signal, stop.signal]);
         const capture = { site: body.site, layers: body.layers, rows: body.rows };
         const order = { prompt, maxTokens: 1, capture, client, signal };
         const answer = scheduler.submit(steering === undefined ? order : { ...order, steering });
-        const { activations, promptTokens } = await answer.result();
+        const timer = setTimeout(() => stop.abort(), limits.requestMilliseconds);
+        const { activations, promptTokens } = await answer.result().finally(() => clearTimeout(timer));
         if (activations === undefined) {
             throw new SteerError("INTERNAL", "an answer with a capture brought no activations");
         }

@@ -1,10 +1,12 @@
 import { randomInt } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { AnswerGroup, type AnswerNews } from "./answer-group.js";
 import { ApiError } from "./api-error.js";
 import { CompletionBodies, type CompletionOrder } from "./completion-bodies.js";
 import { ChatFormat, type CompletionFormat, TextFormat } from "./completion-objects.js";
 import { afterFirst, eventStream } from "./event-stream.js";
 import type { CheckedLimits } from "./limits.js";
+import type { Conversation } from "./logged-text.js";
 import { readJson } from "./read-body.js";
 import type { Scheduler } from "./scheduler.js";
 import type { RequestSteering, ServeResult } from "./serve-request.js";
@@ -20,6 +22,13 @@ export interface EndpointHost {
     fixed: RequestSteering | undefined;
     limits: CheckedLimits;
     onFinished: (result: ServeResult) => void;
+}
+
+/** Who makes a request, and what is to be told of it. */
+export interface Asker {
+    client: string;
+    /** Where its text is to be logged. */
+    conversation: Conversation | undefined;
 }
 
 /** @throws ApiError 404 for another model, 503 where nothing is taken any more */
@@ -42,27 +51,28 @@ export class CompletionsEndpoint {
         this.#bodies = new CompletionBodies(host.limits);
     }
 
-    async chat(request: Request, client: string): Promise<Response> {
+    async chat(request: Request, asker: Asker): Promise<Response> {
         const order = this.#bodies.chat(await readJson(request, this.#host.limits));
         const { tokenizer } = this.#host.scheduler.context.model;
-        return this.#complete(request, client, order, new ChatFormat(order.model, tokenizer, order.stream));
+        return this.#complete(request, asker, order, new ChatFormat(order.model, tokenizer, order.stream));
     }
 
-    async text(request: Request, client: string): Promise<Response> {
+    async text(request: Request, asker: Asker): Promise<Response> {
         const order = this.#bodies.text(await readJson(request, this.#host.limits));
         const { tokenizer } = this.#host.scheduler.context.model;
-        return this.#complete(request, client, order, new TextFormat(order.model, tokenizer, order.prompts.length));
+        return this.#complete(request, asker, order, new TextFormat(order.model, tokenizer, order.prompts.length));
     }
 
     async #complete(
         request: Request,
-        client: string,
+        asker: Asker,
         order: CompletionOrder,
         format: CompletionFormat,
     ): Promise<Response> {
+        asker.conversation?.ask(order.prompts, this.#host.scheduler.context.model.tokenizer);
         checkServing(this.#host, order.model);
         const stop = new AbortController();
-        const group = this.#submit(order, client, AbortSignal.any([request.signal, stop.signal]));
+        const group = this.#submit(order, asker, AbortSignal.any([request.signal, stop.signal]));
         const timer = setTimeout(() => stop.abort(), this.#host.limits.requestMilliseconds);
         void group.ended().then(() => clearTimeout(timer));
         if (!order.stream) {
@@ -73,15 +83,17 @@ export class CompletionsEndpoint {
         return eventStream(eventsOf(news, order, format), stop);
     }
 
-    #submit(order: CompletionOrder, client: string, signal: AbortSignal): AnswerGroup {
+    #submit(order: CompletionOrder, asker: Asker, signal: AbortSignal): AnswerGroup {
         const { scheduler, vectors, fixed, onFinished } = this.#host;
+        // Each answer listens twice, and a request may have many.
+        setMaxListeners(0, signal);
         const steering = requestSteering(order.steering, vectors, fixed);
         const seed = order.seed ?? randomInt(2 ** 32);
         const answers = [];
         try {
             for (const prompt of order.prompts) {
                 for (let i = 0; i < order.n; i++) {
-                    const own = { seed: (seed + i) >>> 0, client, signal };
+                    const own = { seed: (seed + i) >>> 0, client: asker.client, signal };
                     const request = { prompt, ...order.options, ...own };
                     answers.push(scheduler.submit(steering === undefined ? request : { ...request, steering }));
                 }
@@ -93,6 +105,7 @@ export class CompletionsEndpoint {
         for (const answer of answers) {
             answer.result().then(onFinished, () => {});
         }
+        asker.conversation?.answer(answers);
         return new AnswerGroup(answers);
     }
 }

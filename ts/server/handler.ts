@@ -4,8 +4,9 @@ import type { SteeringVector } from "../index.js";
 import { ActivationsEndpoint } from "./activations-endpoint.js";
 import { ApiError, apiErrorOf, errorResponse } from "./api-error.js";
 import { ApiKeys } from "./api-keys.js";
-import { CompletionsEndpoint, checkServing, type EndpointHost } from "./completions-endpoint.js";
+import { type Asker, CompletionsEndpoint, checkServing, type EndpointHost } from "./completions-endpoint.js";
 import { type HandlerLimits, limitsSchema } from "./limits.js";
+import { Conversation } from "./logged-text.js";
 import { ServerMetrics } from "./metrics.js";
 import { checkedOptions } from "./options.js";
 import type { RequestLog, RequestRecord } from "./request-log.js";
@@ -27,8 +28,13 @@ export interface HandlerOptions {
     /** Whether clients may upload vectors, and delete those. Default false. */
     uploads?: boolean;
     limits?: HandlerLimits;
-    /** Takes a line for every request, such as pino's logger. Nothing of prompts or answers is in it. Default: none. */
+    /** Takes a line for every request, such as pino's logger. Nothing of prompts or answers is in it by itself. Default: none. */
     log?: RequestLog;
+    /**
+     * Whether those lines hold the text of prompts and answers, up to 4096 characters of each. The line of a stream is then
+     * written when it has ended. Default false.
+     */
+    logPrompts?: boolean;
     /** Told of failures that are the server's own, whose clients hear nothing of them but status 500. */
     onError?: (error: unknown) => void;
 }
@@ -46,6 +52,7 @@ const optionsSchema = z.strictObject({
     uploads: z.boolean().default(false),
     limits: limitsSchema,
     log: z.custom<RequestLog>((value) => typeof (value as RequestLog | null)?.info === "function").optional(),
+    logPrompts: z.boolean().default(false),
     onError: z.custom<(error: unknown) => void>(callable).optional(),
 });
 
@@ -67,7 +74,7 @@ interface Route {
     path: RegExp;
     /** Whether it answers without a key. */
     open?: boolean;
-    run: (request: Request, matched: string, client: string) => Promise<Response> | Response;
+    run: (request: Request, matched: string, asker: Asker) => Promise<Response> | Response;
 }
 
 class Api {
@@ -104,9 +111,9 @@ class Api {
             route("GET", "/v1/models", () => Response.json({ object: "list", data: [this.#model(this.#host.model)] })),
             route("GET", "/v1/models/{name}", (_, name) => Response.json(this.#model(name))),
             route("GET", "/v1/steering/vectors", () => Response.json({ object: "list", data: registry.list() })),
-            route("POST", "/v1/chat/completions", (request, _, client) => completions.chat(request, client)),
-            route("POST", "/v1/completions", (request, _, client) => completions.text(request, client)),
-            route("POST", "/v1/activations", (request, _, client) => activations.answer(request, client)),
+            route("POST", "/v1/chat/completions", (request, _, asker) => completions.chat(request, asker)),
+            route("POST", "/v1/completions", (request, _, asker) => completions.text(request, asker)),
+            route("POST", "/v1/activations", (request, _, asker) => activations.answer(request, asker)),
         ];
         if (this.#options.uploads) {
             const uploads = new VectorUploads(registry, this.#host.scheduler.context.model, this.#host.limits);
@@ -128,9 +135,10 @@ class Api {
             milliseconds: 0,
             client: "",
         };
+        const conversation = this.#options.logPrompts ? new Conversation() : undefined;
         let response: Response;
         try {
-            response = await this.#route(request, record);
+            response = await this.#route(request, record, conversation);
         } catch (error) {
             const told = apiErrorOf(error);
             if (told.status === 500) {
@@ -142,12 +150,27 @@ class Api {
         record.status = response.status;
         record.milliseconds = Math.round(performance.now() - begun);
         this.#metrics.request(record);
-        this.#options.log?.info(record, "request");
+        this.#log(record, conversation);
         response.headers.set("x-request-id", record.id);
         return response;
     }
 
-    #route(request: Request, record: RequestRecord): Promise<Response> | Response {
+    /** With its text, a line waits until that has come; of what was answered at once, it has. */
+    #log(record: RequestRecord, conversation: Conversation | undefined): void {
+        if (conversation === undefined) {
+            this.#options.log?.info(record, "request");
+            return;
+        }
+        void conversation.ended().then(() => {
+            this.#options.log?.info({ ...record, ...conversation.said }, "request");
+        });
+    }
+
+    #route(
+        request: Request,
+        record: RequestRecord,
+        conversation: Conversation | undefined,
+    ): Promise<Response> | Response {
         const { pathname } = new URL(request.url);
         const fitting = this.#routes.filter(({ path }) => path.test(pathname));
         const route = fitting.find(({ method }) => method === request.method);
@@ -161,7 +184,7 @@ class Api {
             const methods = fitting.map(({ method }) => method).join(", ");
             throw new ApiError(405, "method_not_allowed", `${pathname.slice(0, 100)} takes ${methods}`);
         }
-        return route.run(request, route.path.exec(pathname)?.[1] ?? "", record.client);
+        return route.run(request, route.path.exec(pathname)?.[1] ?? "", { client: record.client, conversation });
     }
 
     #health(): Response {

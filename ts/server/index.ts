@@ -1,7 +1,8 @@
 export { createHandler, type Handler, type HandlerOptions } from "./handler.js";
 export type { Latency } from "./latency-window.js";
 export type { HandlerLimits } from "./limits.js";
-export { nodeListener } from "./node-listener.js";
+export type { LoggedText } from "./logged-text.js";
+export { type NodeListenerOptions, nodeListener } from "./node-listener.js";
 export type { RequestLog, RequestRecord } from "./request-log.js";
 export { ScheduledAnswer } from "./scheduled-answer.js";
 export { Scheduler } from "./scheduler.js";

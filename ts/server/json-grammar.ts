@@ -1,4 +1,13 @@
-import { ApiError } from "./api-error.js";
+import {
+    alone,
+    impliedType,
+    isOfType,
+    isSchema,
+    refused,
+    type Schema,
+    typesOf,
+    unknownKeyword,
+} from "./json-schema.js";
 
 /** JSON values of any form. White space is bounded, so that no answer can consist of it. */
 const anyJson = [
@@ -15,47 +24,11 @@ const anyJson = [
     "value ::= object | array | string | number | boolean | null",
 ];
 
-/** What says nothing of the form. */
-const annotations = new Set([
-    "$schema",
-    "$id",
-    "$comment",
-    "$defs",
-    "definitions",
-    "title",
-    "description",
-    "default",
-    "examples",
-    "format",
-    "deprecated",
-    "readOnly",
-    "writeOnly",
-    "additionalProperties",
-]);
-const understood = new Set([
-    "type",
-    "enum",
-    "const",
-    "anyOf",
-    "oneOf",
-    "allOf",
-    "$ref",
-    "properties",
-    "required",
-    "items",
-    "minItems",
-    "maxItems",
-    "minLength",
-    "maxLength",
-]);
-const types = ["object", "array", "string", "number", "integer", "boolean", "null"];
 const deepest = 64;
 /** Repetitions that a grammar may ask for. */
 const mostRepeated = 2000;
 /** It is read where all requests are taken, before anything else is done for them. */
 const longestGrammar = 2 ** 17;
-
-type Schema = Record<string, unknown>;
 
 /** A grammar of all JSON objects. */
 export function jsonObjectGrammar(): string {
@@ -105,18 +78,21 @@ class SchemaCompiler {
         if (!isSchema(schema) || depth > deepest) {
             throw refused(at, depth > deepest ? `is nested more than ${deepest} deep` : "must be a schema");
         }
-        const unknown = Object.keys(schema).find((key) => !annotations.has(key) && !understood.has(key));
+        const unknown = unknownKeyword(schema);
         if (unknown !== undefined) {
             throw refused(at, `has ${JSON.stringify(unknown.slice(0, 40))}, which answers cannot be held to here`);
         }
         if (schema.$ref !== undefined) {
+            alone(schema, "$ref", at);
             return this.#reference(schema.$ref, at, depth);
         }
         if ("const" in schema || schema.enum !== undefined) {
-            return this.#literals("const" in schema ? [schema.const] : schema.enum, at);
+            alone(schema, "const" in schema ? "const" : "enum", at, ["type"]);
+            return this.#literals("const" in schema ? [schema.const] : schema.enum, typesOf(schema.type, at), at);
         }
         for (const key of ["anyOf", "oneOf", "allOf"] as const) {
             if (schema[key] !== undefined) {
+                alone(schema, key, at);
                 return this.#alternatives(key, schema[key], at, depth);
             }
         }
@@ -135,7 +111,7 @@ class SchemaCompiler {
         this.#references.set(reference, name);
         let target: unknown = this.#document;
         for (const part of reference.split("/").slice(1)) {
-            const key = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
+            const key = decoded(part).replaceAll("~1", "/").replaceAll("~0", "~");
             target = isSchema(target) && Object.hasOwn(target, key) ? target[key] : undefined;
         }
         if (target === undefined) {
@@ -145,11 +121,15 @@ class SchemaCompiler {
         return name;
     }
 
-    #literals(values: unknown, at: string): string {
-        if (!Array.isArray(values) || values.length === 0) {
+    #literals(values: unknown, of: readonly string[], at: string): string {
+        if (!Array.isArray(values)) {
             throw refused(at, "has an enum that is no list of at least one value");
         }
-        return this.#rule(values.map((value) => literal(JSON.stringify(value))).join(" | "));
+        const fitting = values.filter((value) => of.some((type) => isOfType(value, type)));
+        if (fitting.length === 0) {
+            throw refused(at, "has no value in its const or enum that is of its type");
+        }
+        return this.#rule(fitting.map((value) => literal(JSON.stringify(value))).join(" | "));
     }
 
     #alternatives(key: "anyOf" | "oneOf" | "allOf", schemas: unknown, at: string, depth: number): string {
@@ -163,16 +143,11 @@ class SchemaCompiler {
     }
 
     #typed(schema: Schema, at: string, depth: number): string {
-        const implied = schema.properties !== undefined ? "object" : schema.items !== undefined ? "array" : undefined;
-        const type = schema.type ?? implied;
+        const type = schema.type ?? impliedType(schema);
         if (type === undefined) {
             return "value";
         }
-        const list: unknown[] = Array.isArray(type) ? type : [type];
-        const wrong = list.find((each) => !types.includes(each as string));
-        if (list.length === 0 || wrong !== undefined) {
-            throw refused(at, `has a type that is not one of ${types.join(", ")}`);
-        }
+        const list = typesOf(type, at);
         return this.#rule(list.map((each) => this.#ofType(each as string, schema, at, depth)).join(" | "));
     }
 
@@ -202,6 +177,13 @@ class SchemaCompiler {
         const { properties = {}, required = [], additionalProperties } = schema;
         if (!isSchema(properties) || !Array.isArray(required)) {
             throw refused(at, "must have properties as an object and required as a list");
+        }
+        if (
+            additionalProperties !== undefined &&
+            typeof additionalProperties !== "boolean" &&
+            !isSchema(additionalProperties)
+        ) {
+            throw refused(at, "must have additionalProperties as true, false or a schema");
         }
         const names = Object.keys(properties);
         const missing = required.find((name) => !names.includes(name as string));
@@ -235,12 +217,13 @@ class SchemaCompiler {
     }
 }
 
-function isSchema(value: unknown): value is Schema {
-    return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function refused(at: string, what: string): ApiError {
-    return new ApiError(400, "unsupported_schema", `${at.slice(0, 200)} ${what}`, "response_format");
+/** Of a reference, which is part of a URL. What is no good escape stands for itself. */
+function decoded(part: string): string {
+    try {
+        return decodeURIComponent(part);
+    } catch {
+        return part;
+    }
 }
 
 function literal(text: string): string {

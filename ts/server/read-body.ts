@@ -1,4 +1,5 @@
 import { ApiError } from "./api-error.js";
+import { parseJson } from "./json-text.js";
 
 export interface BodyLimits {
     /** Bytes that a body may have. */
@@ -61,8 +62,11 @@ export async function readJson(request: Request, limits: BodyLimits): Promise<un
     }
     const bytes = await readBytes(request, limits);
     try {
-        return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-    } catch {
+        return parseJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    } catch (error) {
+        if (error instanceof ApiError) {
+            throw error;
+        }
         throw new ApiError(400, "invalid_json", "the body is not JSON in UTF-8");
     }
 }

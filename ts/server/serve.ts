@@ -1,13 +1,15 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { z } from "zod";
 import { SteerError } from "../index.js";
 import { ApiError, errorResponse } from "./api-error.js";
+import { isAnswering } from "./connections.js";
 import { createHandler, type Handler, type HandlerOptions } from "./handler.js";
 import { defaultRequestMilliseconds } from "./limits.js";
 import { nodeListener } from "./node-listener.js";
 import { checkedOptions, count } from "./options.js";
+import { connectionFault, refuseConnection } from "./refused-connection.js";
 import type { UnfinishedRequest } from "./serve-request.js";
 
 export interface ServeOptions extends HandlerOptions {
@@ -27,6 +29,7 @@ const optionsSchema = z.looseObject({
 });
 const loopback = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
 const maxHeaderSize = 16 * 1024;
+const longestTimer = 2 ** 31 - 1;
 
 /** A server that listens. */
 export class RunningServer {
@@ -80,18 +83,45 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     }
     const { host: _, port: __, headersMilliseconds: ___, ...rest } = options;
     const handler = createHandler(rest);
-    const listener = nodeListener(local && keys.length === 0 ? forLocalNames(handler) : handler);
+    const named = local && keys.length === 0 ? forLocalNames(handler) : handler;
+    // As long as a request may take, and once more for its answer to be taken.
+    const responseMilliseconds = Math.min(
+        2 * (rest.limits?.requestMilliseconds ?? defaultRequestMilliseconds),
+        longestTimer,
+    );
     const timing = {
         headersTimeout: headersMilliseconds,
         requestTimeout: 0,
         connectionsCheckingInterval: Math.min(1000, headersMilliseconds),
     };
-    const server = createServer({ ...timing, maxHeaderSize }, listener);
-    // Whoever neither sends nor reads for as long as a request may take is gone.
-    server.setTimeout(rest.limits?.requestMilliseconds ?? defaultRequestMilliseconds);
+    const listener = nodeListener(named, { responseMilliseconds });
+    // A request without a host is refused with all others that cannot be read.
+    const server = createServer({ ...timing, maxHeaderSize, requireHostHeader: false }, listener);
+    server.on("checkContinue", nodeListener(named, { responseMilliseconds, continues: true }));
+    refuseOthers(server);
     server.listen(port, host);
     await once(server, "listening");
     return new RunningServer(server, rest);
+}
+
+/** Answers, as the API does, what Node would answer with a bare status or not at all. */
+function refuseOthers(server: Server): void {
+    server.on("clientError", (error, socket) => {
+        const fault = connectionFault(error);
+        if (fault === undefined || isAnswering(socket as Socket)) {
+            socket.destroy();
+        } else if (socket.writable) {
+            refuseConnection(socket, fault);
+        }
+    });
+    const unmet = new ApiError(417, "expectation_failed", "of expectations, this server meets 100-continue only");
+    server.on(
+        "checkExpectation",
+        nodeListener(async () => errorResponse(unmet)),
+    );
+    server.on("connect", (_, socket) => {
+        refuseConnection(socket, new ApiError(405, "method_not_allowed", "this server is no proxy"));
+    });
 }
 
 /** A page of another site can have its own name point here, and then ask as if from here. It cannot change that name. */

@@ -63,7 +63,7 @@ export class VectorRegistry {
             throw new ApiError(
                 400,
                 "unknown_vector",
-                `there is no vector ${JSON.stringify(name)}: GET /v1/steering/vectors lists them`,
+                `there is no vector ${JSON.stringify(name.slice(0, 100))}: GET /v1/steering/vectors lists them`,
                 "steering",
             );
         }
