@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
-import { loadModel } from "llama-steer";
+import { loadModel, SteeringVector } from "llama-steer";
 import {
     EndpointJudge,
     evaluateRefusal,
@@ -13,6 +13,7 @@ import {
 } from "llama-steer/refusal";
 import { answererAt, Cluster, clusterGate } from "./support/cluster.js";
 import { FakeEndpoint, userMessage } from "./support/fake-endpoint.js";
+import { toFloat32 } from "./support/gguf.js";
 import { chatModelPath, inRepository, repository } from "./support/paths.js";
 import { promptsPath, refusalKindOf, testbedJudge } from "./support/refusal-testbed.js";
 import { TemporaryFolder } from "./support/temporary-folder.js";
@@ -34,18 +35,18 @@ function ruleJudge(): Promise<FakeEndpoint> {
 
 test.serial("answers and verdicts by URL: the fit holds the bounds of one with local answers and judge", async (t) => {
     t.timeout(900_000);
-    await using model = await loadModel(chatModelPath);
-    const served = await loadModel(chatModelPath);
-    const shape = { sequences: 32, contextSize: 256, threads: 1, unifiedMemory: false };
-    await using cluster = await Cluster.start(await served.createContext(shape));
+    // In float32, so that what else the cluster has in a batch changes no answer, and with it what is found.
+    const modelPath = folder.write("exact.gguf", toFloat32(chatModelPath));
+    await using model = await loadModel(modelPath);
+    const shape = { sequences: 32, contextSize: 256, unifiedMemory: false };
+    await using cluster = await Cluster.start(await exactContext(shape));
     await using gate = await clusterGate(cluster, () => undefined);
     await using endpoint = await ruleJudge();
     const judge = await EndpointJudge.open({ baseUrl: endpoint.baseUrl, model: "rule", template, concurrency: 8 });
     using run = RunDirectory.open(`${folder.path}/fit`);
     const events: RefusalEvent[] = [];
-    // Two thirds of the prompts to choose by, and all of the others: one more or less is not much.
-    const prompts = all.filter(({ split }, i) => split === "eval" || i % 3 !== 0);
-    const given = { model, modelPath: chatModelPath, judge, prompts, maxTokens: 48, threads: 1, run };
+    const prompts = all.filter((_, i) => i % 2 === 0);
+    const given = { model, modelPath, judge, prompts, maxTokens: 48, threads: 1, run };
     const answerer = answererAt(gate.baseUrl);
     const { vector, report } = await fitRefusal({
         ...given,
@@ -82,7 +83,6 @@ test.serial("answers and verdicts by URL: the fit holds the bounds of one with l
     t.deepEqual(evaluation.sets, report.evaluation.sets);
     t.is(evaluation.settings.answerer, "endpoint:cluster");
     t.deepEqual([gate.requests.length, endpoint.requests.length], before, "the run's directory has all of it");
-    await served.dispose();
 });
 
 const textsOf = (answers: readonly JudgedAnswer[]): string[] => answers.map(({ answer }) => answer.text);
@@ -93,11 +93,8 @@ test.serial("an evaluation with a baseline by URL is that of a local one", async
     await using cluster = await Cluster.start(context);
     const judge = await testbedJudge();
     const { hiddenSize } = model.info;
-    const { SteeringVector } = await import("llama-steer");
-    const vector = new SteeringVector(
-        [3],
-        Float32Array.from({ length: hiddenSize }, (_, i) => Math.sin(i)),
-    );
+    const noise = Float32Array.from({ length: 2 * hiddenSize }, (_, i) => 2 * Math.sin(i * i));
+    const vector = new SteeringVector([3, 4], noise);
     const prompts = all.filter(({ split }, i) => split === "eval" && i % 20 === 0);
     const given = { model, modelPath: chatModelPath, judge, prompts, vector, maxTokens: 32, threads: 1 };
     const here = await evaluateRefusal(given);
