@@ -1,68 +1,23 @@
-import { existsSync, readFileSync } from "node:fs";
-import test, { type ExecutionContext } from "ava";
+import test from "ava";
 import { loadModel } from "llama-steer";
+import { type Answerer, EndpointAnswerer, type EndpointAnswererOptions, type SampleOptions } from "llama-steer/refusal";
+import { answererAt, Cluster, clusterGate, firstChoice, type Spoil, spoiled } from "./support/cluster.js";
 import {
-    type AgreementEvent,
-    type Answer,
-    EndpointAnswerer,
-    type EndpointAnswererOptions,
-    type Prompt,
-    type RefusalEvent,
-    type RetryEvent,
-    RunDirectory,
-    type SampleOptions,
-    sampleAnswers,
-} from "llama-steer/refusal";
-import { answererAt, Cluster, clusterGate, type Spoil } from "./support/cluster.js";
+    asked,
+    closeCluster,
+    cluster,
+    context,
+    few,
+    lineCount,
+    local,
+    openRun,
+    sameAnswers,
+} from "./support/cluster-answers.js";
 import { expectCode } from "./support/expect-code.js";
-import { type Behaviour, FakeEndpoint, type FakeRequest, userMessage } from "./support/fake-endpoint.js";
-import { everyPrompt, judgeModelPath } from "./support/refusal-testbed.js";
-import { TemporaryFolder } from "./support/temporary-folder.js";
-import { exactContext } from "./support/testbed.js";
+import type { FakeRequest } from "./support/fake-endpoint.js";
+import { judgeModelPath } from "./support/refusal-testbed.js";
 
-const folder = new TemporaryFolder();
-const shape = { sequences: 8, unifiedMemory: false };
-const context = await exactContext(shape);
-const cluster = await Cluster.start(await exactContext({ sequences: 8, contextSize: 256 }));
-const few = (await everyPrompt(100)).slice(0, 12);
-const short = { maxTokens: 32, samples: 2, model: "valdoria" };
-let places = 0;
-const openRun = (): RunDirectory => RunDirectory.open(`${folder.path}/run-${places++}`);
-const lineCount = ({ path }: RunDirectory): number => {
-    const file = `${path}/answers.jsonl`;
-    return existsSync(file) ? readFileSync(file, "utf8").split("\n").length - 1 : 0;
-};
-
-const local = (await asked({})).answers;
-
-test.after.always(async () => {
-    await cluster[Symbol.asyncDispose]();
-    await context.dispose();
-});
-
-/** Answers with whoever gives them, and what was told meanwhile. */
-async function asked(options: SampleOptions, prompts: readonly Prompt[] = few) {
-    const events: RefusalEvent[] = [];
-    const answers = await sampleAnswers(context, prompts, {
-        ...short,
-        ...options,
-        onEvent: (event) => events.push(event),
-    });
-    return {
-        answers,
-        retries: events.filter((each): each is RetryEvent => each.type === "retry"),
-        agreement: events.filter((each): each is AgreementEvent => each.type === "agreement"),
-    };
-}
-
-/** The same answers: token for token, and log-probabilities as far as the composition of batches leaves them. */
-function sameAnswers(t: ExecutionContext, found: readonly Answer[], expected: readonly Answer[]): void {
-    const plain = (answers: readonly Answer[]) => answers.map(({ meanLogProbability: _, ...rest }) => rest);
-    t.deepEqual(plain(found), plain(expected));
-    for (const [i, { meanLogProbability }] of found.entries()) {
-        t.true(Math.abs(meanLogProbability - (expected[i] as Answer).meanLogProbability) < 1e-4);
-    }
-}
+test.after.always(closeCluster);
 
 const samplings: [string, SampleOptions][] = [
     ["as they are by default", {}],
@@ -164,129 +119,6 @@ test.serial(
     },
 );
 
-interface Choice {
-    message: Record<string, unknown>;
-    logprobs: { content: { logprob: number | null }[] } | null;
-    finish_reason: string | null;
-}
-const firstChoice = (body: Record<string, unknown>): Choice => (body.choices as [Choice])[0];
-const spoiled = (change: (choice: Choice, body: Record<string, unknown>) => void): Spoil => {
-    return (body) => {
-        change(firstChoice(body), body);
-        return body;
-    };
-};
-const raw = (text: string, type = "application/json"): Behaviour => {
-    return (response, _) => response.writeHead(200, { "content-type": type }).end(text);
-};
-
-const troubles: [name: string, trouble: Behaviour | Spoil, reason: RetryEvent["reason"], message: RegExp][] = [
-    ["429", 429, "failed", /429/],
-    ["500", 500, "failed", /500/],
-    ["a closed connection", (response, _) => response.destroy(), "failed", /Connection error/],
-    ["truncated JSON", raw('{"choices": [{"message": {"cont'), "failed", /JSON/],
-    ["a page instead of an API", raw("<html>", "text/html"), "malformed", /no answer.*choices/],
-    ["no choices", spoiled((_, body) => Object.assign(body, { choices: [] })), "malformed", /choices/],
-    [
-        "no log-probabilities",
-        spoiled((choice) => Object.assign(choice, { logprobs: null })),
-        "malformed",
-        /log-probabilities.*logprobs/,
-    ],
-    [
-        "log-probabilities of fewer tokens",
-        spoiled(({ logprobs }) => logprobs?.content.splice(2)),
-        "malformed",
-        /has \d+ tokens and the log-probabilities of 2/,
-    ],
-    [
-        "a log-probability that is none",
-        spoiled(({ logprobs }) => Object.assign(logprobs?.content[0] ?? {}, { logprob: null })),
-        "malformed",
-        /logprob/,
-    ],
-    [
-        "a probability above 1",
-        spoiled(({ logprobs }) => Object.assign(logprobs?.content[0] ?? {}, { logprob: 0.5 })),
-        "malformed",
-        /logprob/,
-    ],
-    [
-        "an empty text",
-        spoiled(({ message }) => Object.assign(message, { content: "" })),
-        "malformed",
-        /content is empty/,
-    ],
-    ["no text", spoiled(({ message }) => Object.assign(message, { content: null })), "malformed", /content is empty/],
-    [
-        "an empty text without log-probabilities",
-        spoiled((choice, body) => {
-            choice.message.content = "";
-            choice.logprobs = { content: [] };
-            delete body.usage;
-        }),
-        "malformed",
-        /content is empty/,
-    ],
-    [
-        "another end",
-        spoiled((choice) => Object.assign(choice, { finish_reason: "content_filter" })),
-        "malformed",
-        /finish_reason/,
-    ],
-    ["no end", spoiled((choice) => Object.assign(choice, { finish_reason: null })), "malformed", /finish_reason/],
-];
-for (const [name, trouble, reason, message] of troubles) {
-    test.serial(`asked again and never guessed: ${name}`, async (t) => {
-        const seen = new Map<string, number>();
-        await using gate = await clusterGate(cluster, ({ body }) => {
-            const key = JSON.stringify(body);
-            const count = (seen.get(key) ?? 0) + 1;
-            seen.set(key, count);
-            return count <= 2 ? trouble : undefined;
-        });
-        const answerer = answererAt(gate.baseUrl);
-        const { answers, retries } = await asked({ answerer });
-        sameAnswers(t, answers, local);
-        t.is(retries.length, 48);
-        t.true(
-            retries.every((each) => each.reason === reason && message.test(each.message)),
-            JSON.stringify(retries[0]),
-        );
-        const spoils = { malformed: 0, failed: 0, [reason]: 48 };
-        t.deepEqual(answerer.counts, { requests: 72, ...spoils });
-    });
-
-    test.serial(`nothing finished is lost when the retries are spent, and a later run goes on: ${name}`, async (t) => {
-        let broken = true;
-        await using gate = await clusterGate(cluster, (request) =>
-            broken && userMessage(request) === few[9]?.prompt ? trouble : undefined,
-        );
-        const answerer = answererAt(gate.baseUrl, { retries: 2, concurrency: 3 });
-        using run = openRun();
-        const error = await expectCode(t, "ANSWERS_FAILED", () => asked({ answerer, run }), message);
-        t.regex(error?.message ?? "", /model cluster at http.*no answer after 3 attempts.*Answers that were finished/);
-        const kept = lineCount(run);
-        const before = gate.requests.length;
-        t.true(kept > 0 && kept < 24);
-        broken = false;
-        sameAnswers(t, (await asked({ answerer, run })).answers, local);
-        t.is(gate.requests.length - before, 24 - kept, "what was kept is not asked for again");
-    });
-}
-
-test.serial("what is finished before a failure among the first answers is compared, and kept", async (t) => {
-    await using gate = await clusterGate(cluster, (request) =>
-        userMessage(request) === few[3]?.prompt ? 500 : undefined,
-    );
-    using run = openRun();
-    const answerer = answererAt(gate.baseUrl, { retries: 0, concurrency: 1 });
-    await expectCode(t, "ANSWERS_FAILED", () => asked({ answerer, run }), /500/);
-    t.is(gate.requests.length, 7, "nothing new was begun");
-    t.is(lineCount(run), 6);
-    sameAnswers(t, (await asked({ answerer: cluster.answerer(), run })).answers, local);
-});
-
 test.serial("an answer that ends at once is believed only where the reply says so itself", async (t) => {
     await using gate = await clusterGate(cluster, (_, number) =>
         number % 2 === 0
@@ -330,51 +162,6 @@ test.serial("the token that ends an answer is no part of it, where a server tell
 test.serial("a server without usage is taken at its word", async (t) => {
     await using gate = await clusterGate(cluster, () => spoiled((_, body) => delete body.usage));
     sameAnswers(t, (await asked({ answerer: answererAt(gate.baseUrl) })).answers, local);
-});
-
-test.serial("a server that says how long to wait is believed", async (t) => {
-    let first = true;
-    await using gate = await clusterGate(cluster, () => {
-        const busy: Behaviour = (response, _) => response.writeHead(429, { "retry-after": "0.05" }).end();
-        const decided = first ? busy : undefined;
-        first = false;
-        return decided;
-    });
-    const answerer = answererAt(gate.baseUrl, { backoffMilliseconds: 60_000 });
-    const { answers, retries } = await asked({ answerer });
-    sameAnswers(t, answers, local);
-    t.deepEqual(
-        retries.map(({ waitMilliseconds }) => waitMilliseconds),
-        [50],
-    );
-});
-
-test.serial("a server that never replies is given up in time, and what others gave is kept", async (t) => {
-    let silent = true;
-    await using gate = await clusterGate(cluster, (request) =>
-        silent && userMessage(request) === few[9]?.prompt ? (_response, _request) => {} : undefined,
-    );
-    using run = openRun();
-    // Long enough for the others on a busy machine.
-    const answerer = answererAt(gate.baseUrl, { retries: 0, timeoutMilliseconds: 5000 });
-    await expectCode(t, "ANSWERS_FAILED", () => asked({ answerer, run }), /no whole reply within 5000 ms/);
-    const kept = lineCount(run);
-    t.true(kept > 0);
-    silent = false;
-    const before = gate.requests.length;
-    sameAnswers(t, (await asked({ answerer: answererAt(gate.baseUrl), run })).answers, local);
-    t.is(gate.requests.length - before, 24 - kept);
-});
-
-test.serial("a cluster that is not there, and a model that it does not know", async (t) => {
-    const gone = await FakeEndpoint.start(() => "");
-    const { baseUrl } = gone;
-    await gone.stop();
-    const answerer = answererAt(baseUrl, { retries: 1 });
-    await expectCode(t, "ANSWERS_FAILED", () => asked({ answerer }), /after 2 attempts.*ECONNREFUSED/);
-    const unknown = cluster.answerer({ model: "unknown", concurrency: 1 });
-    await expectCode(t, "ANSWERS_FAILED", () => asked({ answerer: unknown }), /gives no answer: .*404.*unknown/);
-    t.is(unknown.counts.requests, 1, "it is not asked again");
 });
 
 test.serial("a prompt that is other tokens there is refused: another template or tokenizer", async (t) => {
@@ -438,18 +225,6 @@ test.serial("too few answers to compare are kept, and told as such", async (t) =
     );
 });
 
-test.serial("asking can be stopped; what was finished is kept", async (t) => {
-    const controller = new AbortController();
-    let count = 0;
-    await using gate = await clusterGate(cluster, () =>
-        ++count > 20 ? (_response, _request) => controller.abort() : undefined,
-    );
-    using run = openRun();
-    const answerer = answererAt(gate.baseUrl, { concurrency: 1 });
-    await expectCode(t, "ABORTED", () => asked({ answerer, run, signal: controller.signal }));
-    t.is(lineCount(run), 20);
-});
-
 test("wrong options are refused by name", async (t) => {
     const right = { baseUrl: "http://localhost/v1", model: "fake" };
     for (const [options, message] of [
@@ -468,4 +243,19 @@ test("wrong options are refused by name", async (t) => {
     for (const answerer of [3, {}, { id: "a" }, { answer: () => {} }]) {
         await expectCode(t, "INVALID_ARGUMENT", () => asked({ answerer: answerer as never }), /answerer/);
     }
+});
+
+test.serial("an answerer of one's own answers; one that leaves answers out is told of", async (t) => {
+    const own = (count: number): Answerer => ({
+        id: "own",
+        async answer(questions, { onAnswer }) {
+            for (let i = 0; i < Math.min(count, questions.length); i++) {
+                onAnswer(i, { text: "Yes.", meanLogProbability: -1, tokens: 2, finishReason: "stop" }, undefined);
+            }
+        },
+    });
+    const { answers, agreement } = await asked({ answerer: own(99) });
+    t.true(answers.length === 24 && answers.every(({ text }) => text === "Yes."));
+    t.is(agreement.length, 0, "without a tolerance nothing is compared");
+    await expectCode(t, "ANSWERS_FAILED", () => asked({ answerer: own(3) }), /own gave 3 answers and was asked for 16/);
 });

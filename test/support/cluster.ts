@@ -65,3 +65,17 @@ export function clusterGate(
 
 /** By its only parameter: a behaviour gets the response and the request. */
 const isSpoil = (decided: Behaviour | Spoil): decided is Spoil => typeof decided === "function" && decided.length === 1;
+
+export interface Choice {
+    message: Record<string, unknown>;
+    logprobs: { content: { logprob: number | null }[] } | null;
+    finish_reason: string | null;
+}
+export const firstChoice = (body: Record<string, unknown>): Choice => (body.choices as [Choice])[0];
+/** Changes a reply in place. */
+export const spoiled = (change: (choice: Choice, body: Record<string, unknown>) => void): Spoil => {
+    return (body) => {
+        change(firstChoice(body), body);
+        return body;
+    };
+};

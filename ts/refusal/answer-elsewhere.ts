@@ -1,4 +1,4 @@
-import type { Context } from "../index.js";
+import { type Context, SteerError } from "../index.js";
 import type { FinishAnswers } from "./answer-batches.js";
 import type { AnswerItem } from "./answer-items.js";
 import type { Answerer } from "./answerer.js";
@@ -59,12 +59,22 @@ async function ask(
     if (items.length === 0) {
         return;
     }
+    const given = new Set<number>();
     await answerer.answer(items, {
         sampling: { temperature, topK, topP, minP, maxTokens },
         thoughts,
         tokenizer: model.tokenizer,
-        onAnswer: (index, answer, raw) => take({ item: items[index] as AnswerItem, answer, raw }),
+        onAnswer: (index, answer, raw) => {
+            given.add(index);
+            take({ item: items[index] as AnswerItem, answer, raw });
+        },
         signal,
         onEvent,
     });
+    if (given.size < items.length) {
+        throw new SteerError(
+            "ANSWERS_FAILED",
+            `${answerer.id} gave ${given.size} answers and was asked for ${items.length}`,
+        );
+    }
 }
