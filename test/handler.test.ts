@@ -322,6 +322,7 @@ const wrongChats: [body: object, param: string | null, message?: RegExp][] = [
     [{ logprobs: true, top_logprobs: 21 }, "top_logprobs"],
     [{ top_logprobs: 3 }, "top_logprobs", /logprobs to be true/],
     [{ presence_penalty: 1 }, "presence_penalty", /repeat_penalty/],
+    [{ repetition_penalty: 1.1 }, "repetition_penalty", /repeat_penalty/],
     [{ logit_bias: { a: 1 } }, "logit_bias.a"],
     [{ logit_bias: { 5: 1000 } }, "logit_bias.5"],
     [{ response_format: { type: "xml" } }, "response_format.type"],

@@ -4,10 +4,10 @@ import { type ChatMessage, type Context, loadVector } from "llama-steer";
 import OpenAI, { APIError } from "openai";
 import { endAll, endless } from "./support/cli-site.js";
 import { saveReadmeVector } from "./support/cli-vector.js";
-import { Cluster } from "./support/cluster.js";
 import { toFloat32 } from "./support/gguf.js";
 import { findNginx } from "./support/nginx.js";
 import { chatModelPath } from "./support/paths.js";
+import { ReplicatedSite } from "./support/replicated-site.js";
 import { TemporaryFolder } from "./support/temporary-folder.js";
 import { exactContext, question, testbedPrompts } from "./support/testbed.js";
 import { until } from "./support/until.js";
@@ -27,7 +27,7 @@ test.before(() => saveReadmeVector(vector));
 test.after.always(endAll);
 
 interface Setting {
-    cluster: Cluster;
+    cluster: ReplicatedSite;
     client: OpenAI;
 }
 
@@ -40,7 +40,7 @@ function clusterTest(title: string, run: (t: ExecutionContext, setting: Setting)
             return;
         }
         t.timeout(240_000);
-        const cluster = await Cluster.start(args);
+        const cluster = await ReplicatedSite.start(args);
         const baseURL = `${cluster.nginx.url}/v1`;
         try {
             await run(t, { cluster, client: new OpenAI({ baseURL, apiKey: cluster.key, maxRetries: 0 }) });

@@ -42,6 +42,19 @@ test("topK 1, minP 1 and a tiny topP choose as greedy does", async (t) => {
     }
 });
 
+test("a topK of all tokens or more chooses as none does, with the same seed", async (t) => {
+    const { vocabularySize } = (await exactModel()).tokenizer;
+    const texts = new Set<string>();
+    for (let seed = 0; seed < 4; seed++) {
+        const none = await answer(text, { temperature: 1, seed });
+        texts.add(none.text);
+        for (const topK of [vocabularySize, 2 ** 30]) {
+            t.deepEqual((await answer(text, { temperature: 1, seed, topK })).tokens, none.tokens);
+        }
+    }
+    t.true(texts.size > 1);
+});
+
 test("topK, topP and minP keep every token within their set", async (t) => {
     let outside = 0;
     for (let seed = 0; seed < 4; seed++) {

@@ -7,7 +7,7 @@ export interface GenerationOptions {
     maxTokens?: number;
     /** 0 (default): always the most probable token. */
     temperature?: number;
-    /** Choose among the k most probable; 0: off. */
+    /** Choose among the k most probable; 0, or as many as there are tokens: off. */
     topK?: number;
     /** Choose among the most probable that together have this probability; 1: off. */
     topP?: number;

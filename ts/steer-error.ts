@@ -45,6 +45,8 @@ export const steerErrorCodes = [
     "JUDGE_FAILED",
     "QUEUE_FULL",
     "CONSTRAINTS_UNMET",
+    "ANSWERS_FAILED",
+    "MODEL_MISMATCH",
     "INTERNAL",
 ] as const;
 

@@ -46,4 +46,6 @@
     X(JUDGE_FAILED, "a judge cannot be reached or gives no verdict")                                                   \
     X(QUEUE_FULL, "as many requests wait as the queue may hold")                                                       \
     X(CONSTRAINTS_UNMET, "no setting that a search tried keeps the constraints")                                       \
+    X(ANSWERS_FAILED, "an endpoint that answers cannot be reached or gives no usable answer")                          \
+    X(MODEL_MISMATCH, "an endpoint answers with another model than the one that is steered")                           \
     X(INTERNAL, "an invariant of the library failed: please report it")

@@ -92,7 +92,8 @@ sampler::sampler(const model & source, const sampler_options & options)
         add(llama_sampler_init_greedy());
         return;
     }
-    if (options.top_k > 0) {
+    // All tokens are no choice, and sorted for it they would be drawn in another order than without.
+    if (options.top_k > 0 && options.top_k < n_vocabulary_) {
         add(llama_sampler_init_top_k(options.top_k));
     }
     if (options.top_p < 1) {

@@ -1,77 +1,81 @@
-import { type Site, serveSite } from "./cli-site.js";
-import { freePort } from "./free-port.js";
-import { Nginx } from "./nginx.js";
-import { until } from "./until.js";
+import type { Context } from "llama-steer";
+import { EndpointAnswerer, type EndpointAnswererOptions } from "llama-steer/refusal";
+import { Scheduler, serve } from "llama-steer/server";
+import { type Behaviour, FakeEndpoint, type FakeRequest } from "./fake-endpoint.js";
 
-const key = "cluster-key";
-const limitMilliseconds = 240_000;
-
-/** Two `llama-steer serve` behind nginx with the documented site. */
+/** A cluster that serves the model of a context, over HTTP on loopback, as `"cluster"`. */
 export class Cluster {
-    readonly nginx: Nginx;
-    /** Those that run now. */
-    readonly replicas: [Site, Site];
-    /** Of the API, at nginx and at each replica. */
-    readonly key = key;
-    readonly #commands: readonly [string[], string[]];
+    readonly baseUrl: string;
+    readonly #close: () => Promise<void>;
 
-    private constructor(nginx: Nginx, replicas: [Site, Site], commands: readonly [string[], string[]]) {
-        this.nginx = nginx;
-        this.replicas = replicas;
-        this.#commands = commands;
+    private constructor(baseUrl: string, close: () => Promise<void>) {
+        this.baseUrl = baseUrl;
+        this.#close = close;
     }
 
-    /** `args` are of both replicas: all but the port and the keys. */
-    static async start(args: readonly string[]): Promise<Cluster> {
-        const command = async (): Promise<string[]> => {
-            return ["serve", ...args, "--key-env", "API_KEYS", "--port", String(await freePort())];
+    /** Takes over the context. */
+    static async start(context: Context): Promise<Cluster> {
+        const server = await serve({ scheduler: new Scheduler(context), model: "cluster", port: 0 });
+        return new Cluster(`${server.url}/v1`, async () => {
+            await server.close();
+            await context.dispose();
+        });
+    }
+
+    answerer(options: Partial<EndpointAnswererOptions> = {}): EndpointAnswerer {
+        return answererAt(this.baseUrl, options);
+    }
+
+    [Symbol.asyncDispose](): Promise<void> {
+        return this.#close();
+    }
+}
+
+export function answererAt(baseUrl: string, options: Partial<EndpointAnswererOptions> = {}): EndpointAnswerer {
+    return new EndpointAnswerer({ baseUrl, model: "cluster", backoffMilliseconds: 1, ...options });
+}
+
+/** Makes another thing of a reply of the cluster. */
+export type Spoil = (body: Record<string, unknown>) => unknown;
+
+/** What stands before a cluster, and decides about each request: passes it on, spoils its reply, or does what it likes. */
+export function clusterGate(
+    cluster: Cluster,
+    decide: (request: FakeRequest, number: number) => Behaviour | Spoil | undefined,
+): Promise<FakeEndpoint> {
+    return FakeEndpoint.start((request, number) => {
+        const decided = decide(request, number);
+        if (decided !== undefined && !isSpoil(decided)) {
+            return decided;
+        }
+        return (response) => {
+            void (async () => {
+                const reply = await fetch(`${cluster.baseUrl}/chat/completions`, {
+                    method: "POST",
+                    headers: { "content-type": "application/json" },
+                    body: JSON.stringify(request.body),
+                });
+                const body = (await reply.json()) as Record<string, unknown>;
+                response.writeHead(reply.status, { "content-type": "application/json" });
+                response.end(JSON.stringify(decided === undefined ? body : decided(body)));
+            })().catch((error) => response.destroy(error));
         };
-        const commands: [string[], string[]] = [await command(), await command()];
-        const replicas = await Promise.all([startReplica(commands[0]), startReplica(commands[1])]);
-        const [one, two] = replicas.map(({ url }) => new URL(url).host) as [string, string];
-        return new Cluster(await Nginx.start([one, two], limitMilliseconds), replicas, commands);
-    }
-
-    /** Starts a replica that has ended, by the command line that it had. */
-    async restart(index: 0 | 1): Promise<void> {
-        this.replicas[index] = await startReplica(this.#commands[index]);
-    }
-
-    /** Which replica answered a request last, and whether others were asked before. */
-    async answeredBy(id: string): Promise<{ replica: 0 | 1; asked: number }> {
-        const { replicas } = await this.nginx.logged(id);
-        const replica = this.replicas.findIndex(({ url }) => new URL(url).host === replicas.at(-1));
-        if (replica === -1) {
-            throw new Error(`request ${id} was answered by ${replicas}`);
-        }
-        return { replica: replica as 0 | 1, asked: replicas.length };
-    }
-
-    /** A figure of a replica, by its name in `/metrics` without `llama_steer_`. */
-    async metric(index: 0 | 1, name: string): Promise<number> {
-        const headers = { authorization: `Bearer ${key}` };
-        const text = await (await fetch(`${this.replicas[index].url}/metrics`, { headers })).text();
-        const [, value] = new RegExp(`^llama_steer_${name} (.+)$`, "m").exec(text) ?? [];
-        return Number(value);
-    }
-
-    /** Waits until a replica computes at least so many answers. */
-    async untilRunning(index: 0 | 1, answers: number): Promise<void> {
-        await until(
-            `${answers} answers under way`,
-            async () => (await this.metric(index, "running_answers")) >= answers,
-        );
-    }
-
-    async stop(): Promise<void> {
-        await this.nginx.stop();
-        for (const { child } of this.replicas) {
-            child.kill("SIGKILL");
-        }
-        await Promise.all(this.replicas.map(({ ended }) => ended));
-    }
+    });
 }
 
-function startReplica(command: readonly string[]): Promise<Site> {
-    return serveSite(command, { env: { API_KEYS: key }, key, limitMilliseconds });
+/** By its only parameter: a behaviour gets the response and the request. */
+const isSpoil = (decided: Behaviour | Spoil): decided is Spoil => typeof decided === "function" && decided.length === 1;
+
+export interface Choice {
+    message: Record<string, unknown>;
+    logprobs: { content: { logprob: number | null }[] } | null;
+    finish_reason: string | null;
 }
+export const firstChoice = (body: Record<string, unknown>): Choice => (body.choices as [Choice])[0];
+/** Changes a reply in place. */
+export const spoiled = (change: (choice: Choice, body: Record<string, unknown>) => void): Spoil => {
+    return (body) => {
+        change(firstChoice(body), body);
+        return body;
+    };
+};

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { evaluateRefusal, RunDirectory, readPrompts, type Split, splits } from "../refusal/index.js";
+import { type AnswererOptions, answererOf, withAnswererOptions } from "./answerer-options.js";
 import { type CommandRun, command, runs } from "./command.js";
 import { checkJudgeOptions, type JudgeOptions, openJudge, withJudgeOptions } from "./judge-options.js";
 import {
@@ -15,7 +16,7 @@ import { type AnswerOptions, promptFiles, withAnswerOptions } from "./prompt-opt
 import { ratesTable, releasedLine } from "./rates-table.js";
 import { commandLine } from "./shell.js";
 
-interface EvalOptions extends ModelOptions, JudgeOptions, AnswerOptions, VectorOptions {
+interface EvalOptions extends ModelOptions, JudgeOptions, AnswerOptions, AnswererOptions, VectorOptions {
     vector: string;
     strength?: number;
     seed?: number;
@@ -32,7 +33,7 @@ export function addEval(program: Command): void {
     withModelOptions(target)
         .requiredOption("--vector <file>", "what to steer with", text)
         .option("--strength <x>", "times what the vector's file says (default: 1)", number());
-    withVectorOptions(withJudgeOptions(withAnswerOptions(target)))
+    withVectorOptions(withJudgeOptions(withAnswererOptions(withAnswerOptions(target))))
         .option("--seed <n>", "of splits, where prompts have none (default: that of the vector's fit)", whole(0))
         .option("--split <name>", "of the prompts: fit, select or eval (default: eval)", oneOf(splits))
         .option("--run <dir>", "keeps answers and verdicts, and finds earlier ones", text);
@@ -41,6 +42,7 @@ export function addEval(program: Command): void {
 
 async function evaluate(run: CommandRun, options: EvalOptions): Promise<void> {
     checkJudgeOptions(options);
+    const answerer = answererOf(options);
     const { signal, progress, output } = run;
     await using model = await openModel(run, options.model, options.gpuLayers);
     const vector = await openVector(options.vector, model, options.model, options);
@@ -59,6 +61,7 @@ async function evaluate(run: CommandRun, options: EvalOptions): Promise<void> {
         model,
         modelPath: options.model,
         judge,
+        answerer,
         prompts,
         vector,
         strength,

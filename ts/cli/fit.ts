@@ -3,6 +3,7 @@ import { dirname, extname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { SteerError, type SteeringVector, saveVector } from "../index.js";
 import { fitRefusal, RunDirectory, type RunReport, readPrompts, writeReport } from "../refusal/index.js";
+import { type AnswererOptions, answererOf, withAnswererOptions } from "./answerer-options.js";
 import { type CommandRun, command, runs } from "./command.js";
 import { UsageError } from "./failure.js";
 import { checkJudgeOptions, type JudgeOptions, openJudge, withJudgeOptions } from "./judge-options.js";
@@ -14,7 +15,7 @@ import { ratesTable, releasedLine } from "./rates-table.js";
 import { commandLine } from "./shell.js";
 import { list, table } from "./table.js";
 
-interface FitOptions extends ModelOptions, JudgeOptions, AnswerOptions {
+interface FitOptions extends ModelOptions, JudgeOptions, AnswerOptions, AnswererOptions {
     samples?: number;
     seed?: number;
     induce?: boolean;
@@ -32,9 +33,11 @@ export function addFit(program: Command): void {
         "llama-steer fit --model model.gguf --prompts prompts.jsonl --judge judge.gguf --out vector.gguf",
         "llama-steer fit --model model.gguf --prompts target=topic.csv preserve=harmful.csv neutral=others.csv \\\n" +
             "      --judge https://example.org/v1 --judge-model name --judge-key-env JUDGE_KEY --run run",
+        "llama-steer fit --model model.gguf --prompts prompts.jsonl --answers http://cluster:8000/v1 \\\n" +
+            "      --answers-model name --judge http://cluster:8001/v1 --judge-model judge --out vector.gguf",
         "llama-steer fit --model model.gguf --prompts prompts.jsonl --judge judge.gguf --induce --out silence.gguf",
     ]);
-    withJudgeOptions(withAnswerOptions(withModelOptions(target)))
+    withJudgeOptions(withAnswererOptions(withAnswerOptions(withModelOptions(target))))
         .option("--samples <n>", "answers sampled of each prompt for its score (default: 5)", whole(1, 1000))
         .option("--seed <n>", "of splits, samples and the search (default: 0)", whole(0))
         .option("--induce", "make target prompts refused, instead of answered")
@@ -64,6 +67,7 @@ interface FitFiles {
 
 async function fit(run: CommandRun, options: FitOptions): Promise<void> {
     checkJudgeOptions(options);
+    const answerer = answererOf(options);
     const { signal, progress, output } = run;
     const files = filesOf(options);
     const prompts = await readPrompts(promptFiles(options.prompts), { seed: options.seed });
@@ -78,6 +82,7 @@ async function fit(run: CommandRun, options: FitOptions): Promise<void> {
         model,
         modelPath: options.model,
         judge,
+        answerer,
         prompts,
         goal: options.induce === true ? "induce" : "reduce",
         run: directory,

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { EndpointJudge, type Judge, LocalJudge } from "../refusal/index.js";
+import { isUrl, keyFrom, milliseconds } from "./endpoint-options.js";
 import { UsageError } from "./failure.js";
 import { number, text, whole } from "./option-values.js";
 
@@ -29,8 +30,6 @@ export function withJudgeOptions(target: Command): Command {
         .option("--judge-retries <n>", "of a URL: how often a verdict is asked for again (default: 5)", whole(0, 100))
         .option("--judge-timeout <seconds>", "of a URL: for one request (default: 60)", number(0.001));
 }
-
-const isUrl = (judge: string): boolean => /^https?:\/\//i.test(judge);
 
 /** What only one kind of judge takes, by the name on the command line. */
 const ofEndpoints = {
@@ -71,21 +70,9 @@ async function openEndpoint(options: JudgeOptions): Promise<OpenJudge> {
         template: judgePrompt,
         concurrency: judgeConcurrency,
         retries: judgeRetries,
-        timeoutMilliseconds: judgeTimeout === undefined ? undefined : 1000 * judgeTimeout,
+        timeoutMilliseconds: milliseconds(judgeTimeout),
     });
     return Object.assign(endpoint, { [Symbol.asyncDispose]: async () => {} });
 }
 
-/** Keys come from the environment: a command line is seen by every user of the machine. */
-function keyOf({ judgeKeyEnv }: JudgeOptions): string | undefined {
-    if (judgeKeyEnv === undefined) {
-        return undefined;
-    }
-    const key = process.env[judgeKeyEnv];
-    if (key === undefined || key === "") {
-        throw new UsageError(
-            `--judge-key-env names ${judgeKeyEnv}, which is not set in the environment: export it first`,
-        );
-    }
-    return key;
-}
+const keyOf = ({ judgeKeyEnv }: JudgeOptions): string | undefined => keyFrom(judgeKeyEnv, ofEndpoints.judgeKeyEnv);

@@ -1,5 +1,5 @@
 import { Presets, SingleBar } from "cli-progress";
-import type { PhaseEvent, ProgressEvent, RefusalEvent } from "../refusal/index.js";
+import type { AgreementEvent, PhaseEvent, ProgressEvent, RefusalEvent } from "../refusal/index.js";
 import type { Output } from "./output.js";
 
 /** Between two lines about one phase, where there is no terminal to draw a bar on. */
@@ -48,6 +48,9 @@ export class Progress {
             this.#retries++;
             this.pause();
             this.#output.note(`retry ${event.attempt}: ${event.message}`);
+        } else if (event.type === "agreement") {
+            this.pause();
+            this.#output.note(agreementLine(event));
         }
     };
 
@@ -131,6 +134,13 @@ export class Progress {
             this.#output.note(lineOf(stage));
         }
     }
+}
+
+function agreementLine({ of, answers, tokens, difference }: AgreementEvent): string {
+    return difference === null
+        ? `answers from elsewhere cannot be compared with the model: ${answers} of ${of} have the same tokens here`
+        : `answers from elsewhere: log-probabilities differ by ${difference.toFixed(3)} per token from the model's ` +
+              `(${tokens} tokens of ${answers} answers)`;
 }
 
 const lineOf = ({ name, done, total, note }: Stage): string => `${name.padEnd(24)} ${done}/${total}  ${note}`;

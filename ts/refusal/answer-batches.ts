@@ -4,8 +4,11 @@ import type { AnswerSteering, KeptAnswer, SampleSettings } from "./answers.js";
 import { throwIfAborted } from "./parse.js";
 import { splitThought } from "./thoughts.js";
 
-/** Takes answers that were finished together, and how full the batches have been so far. */
-export type FinishAnswers = (done: readonly (readonly [AnswerItem, KeptAnswer])[], occupancy: number) => void;
+/** Takes answers that were finished together, and how full the batches have been so far, where there are batches. */
+export type FinishAnswers = (
+    done: readonly (readonly [AnswerItem, KeptAnswer])[],
+    occupancy: number | undefined,
+) => void;
 
 /** Answers items wave by wave; a wave is finished as a whole. */
 export async function answerInWaves(

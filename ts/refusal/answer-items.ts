@@ -1,17 +1,15 @@
-import { type Context, SteerError } from "../index.js";
+import { type ChatMessage, type Context, SteerError } from "../index.js";
+import type { AskedAnswer } from "./answerer.js";
 import type { AnswerPrompt, AnswerSteering, SampleSettings } from "./answers.js";
 import { contentKey } from "./content-key.js";
+import { messagesOf } from "./prompt-rows.js";
 import { defaultThoughtMarkers } from "./thoughts.js";
 
 /** One answer to be sampled. */
-export interface AnswerItem {
+export interface AnswerItem extends AskedAnswer {
     /** Of all that decides the answer. */
     key: string;
-    prompt: string;
     sample: number;
-    tokens: Int32Array;
-    /** 0 .. 2^32-1. */
-    seed: number;
     steering: AnswerSteering | undefined;
 }
 
@@ -25,21 +23,22 @@ export function answerItems(
     prompts: readonly AnswerPrompt[],
     settings: SampleSettings,
 ): AnswerItem[] {
-    const { samples, temperature, topK, topP, minP, maxTokens, seed, system, model } = settings;
+    const { samples, temperature, topK, topP, minP, maxTokens, seed, system, answerer } = settings;
     const thoughts = settings.thoughts ?? defaultThoughtMarkers;
-    const sampling = { temperature, topK, topP, minP, maxTokens, thoughts, seed, model };
+    const sampling = { temperature, topK, topP, minP, maxTokens, thoughts, seed };
     return prompts.flatMap(({ id, prompt }, i) => {
-        const user = { role: "user", content: prompt };
-        const messages = system === undefined ? [user] : [{ role: "system", content: system }, user];
+        const messages: ChatMessage[] = messagesOf(prompt, system);
         const tokens = context.model.encodePrompt(messages);
         const steering = Array.isArray(settings.steering) ? settings.steering[i] : settings.steering;
+        const model = steering === undefined && answerer !== undefined ? answerer.id : settings.model;
         checkLength(id, tokens.length, context.options.contextSize);
         return Array.from({ length: samples }, (_, sample) => {
             const number = temperature === 0 ? 0 : sample;
             return {
-                key: contentKey("answer", tokens, { ...sampling, steering: steering?.key }, number),
+                key: contentKey("answer", tokens, { ...sampling, model, steering: steering?.key }, number),
                 prompt: id,
                 sample,
+                messages,
                 tokens,
                 // Of the prompt alone: baseline and steered answers draw the same numbers, which makes them comparable.
                 seed: Number.parseInt(contentKey("seed", seed, tokens, number).slice(0, 8), 16),

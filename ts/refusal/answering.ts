@@ -23,7 +23,7 @@ export async function openAnswering(
     settings: FitSettings | EvaluateSettings,
     prompts: readonly Prompt[],
 ): Promise<Answering> {
-    const { model, modelPath, judge, system, maxTokens, run, signal, onEvent } = settings;
+    const { model, modelPath, judge, answerer, system, maxTokens, run, signal, onEvent } = settings;
     const fingerprint = await fileFingerprint(modelPath);
     const threads = settings.threads ?? threadsFor(model);
     const context = await model.createContext({
@@ -34,7 +34,7 @@ export async function openAnswering(
         ...(threads === undefined ? {} : { threads }),
     });
     const seed = "seed" in settings ? settings.seed : 0;
-    const options = { maxTokens, seed, system, run, model: fingerprint, signal, onEvent };
+    const options = { answerer, maxTokens, seed, system, run, model: fingerprint, signal, onEvent };
     return {
         maker: { context, judge, options },
         fingerprint,

@@ -2,7 +2,9 @@ import { setMaxListeners } from "node:events";
 import { z } from "zod";
 import { type Context, type Sequence, SteerError } from "../index.js";
 import { answerInWaves, refill } from "./answer-batches.js";
+import { answerElsewhere } from "./answer-elsewhere.js";
 import { type AnswerItem, answerItems } from "./answer-items.js";
+import type { Answerer } from "./answerer.js";
 import type { RefusalEvent } from "./events.js";
 import { parsed, throwIfAborted } from "./parse.js";
 import { StageProgress } from "./progress.js";
@@ -66,6 +68,8 @@ export interface SampleOptions {
      * batch then depends on timing, and with it the rounding of low-precision weights and, rarely, a word.
      */
     batches?: "waves" | "refill" | undefined;
+    /** Gives the answers that are not steered, in place of the context. */
+    answerer?: Answerer | undefined;
     /** Keeps finished answers, and finds those of an earlier run. */
     run?: RunDirectory | undefined;
     /** Tells the model from others of the same shape, such as its {@link fileFingerprint}. Needed with `run`. */
@@ -76,6 +80,12 @@ export interface SampleOptions {
 
 const steering = z.object({ key: z.string().min(1), apply: z.custom<AnswerSteering["apply"]>(isFunction) });
 const prompts = z.array(z.looseObject({ id: z.string(), prompt: z.string() }));
+
+/** @internal */
+export const answererSchema = z.custom<Answerer>(
+    (value) => isFunction((value as Answerer | undefined)?.answer) && typeof (value as Answerer).id === "string",
+    "must be an Answerer",
+);
 
 export const sampleSettings = z.object({
     samples: z.int().min(1).max(1000).default(5),
@@ -88,6 +98,7 @@ export const sampleSettings = z.object({
     system: z.string().min(1).optional(),
     thoughts: thoughtMarkers.optional(),
     batches: z.enum(["waves", "refill"]).default("waves"),
+    answerer: answererSchema.optional(),
     model: z.string().min(1).optional(),
     steering: z
         .unknown()
@@ -126,7 +137,8 @@ export type KeptAnswer = z.output<typeof keptAnswer>;
  *
  * @returns the samples of the first prompt, then of the second...
  * @throws SteerError PROMPT_TOO_LONG (with the prompt's id) before anything is computed, TOO_MANY_SEQUENCES,
- *   CHAT_TEMPLATE_MISSING, CHAT_TEMPLATE_FAILED, FILE_WRITE_FAILED, DATA_DAMAGED, ABORTED, DISPOSED, INVALID_ARGUMENT
+ *   CHAT_TEMPLATE_MISSING, CHAT_TEMPLATE_FAILED, FILE_WRITE_FAILED, DATA_DAMAGED, ABORTED, DISPOSED, INVALID_ARGUMENT; of
+ *   an answerer ANSWERS_FAILED, MODEL_MISMATCH
  */
 export async function sampleAnswers(
     context: Context,
@@ -157,7 +169,7 @@ export async function sampleAnswers(
     const found = items.filter((each) => answers.has(each.key)).length;
     const progress = new StageProgress("answers", items.length, found, settings.onEvent);
     const copies = counts(items.map((each) => each.key));
-    const finish = (done: readonly (readonly [AnswerItem, KeptAnswer])[], occupancy: number): void => {
+    const finish = (done: readonly (readonly [AnswerItem, KeptAnswer])[], occupancy: number | undefined): void => {
         journal?.append(done.map(([item, answer]) => [item.key, answer] as const));
         for (const [item, answer] of done) {
             answers.set(item.key, answer);
@@ -168,7 +180,13 @@ export async function sampleAnswers(
             occupancy,
         );
     };
-    await (settings.batches === "waves" ? answerInWaves : refill)(context, todo, settings, finish);
+    const { answerer, batches } = settings;
+    const isElsewhere = (item: AnswerItem): boolean => answerer !== undefined && item.steering === undefined;
+    if (answerer !== undefined) {
+        await answerElsewhere(context, answerer, todo.filter(isElsewhere), settings, finish);
+    }
+    const here = todo.filter((item) => !isElsewhere(item));
+    await (batches === "waves" ? answerInWaves : refill)(context, here, settings, finish);
     return items.map(({ prompt, sample, key }) => ({ prompt, sample, ...(answers.get(key) as KeptAnswer) }));
 }
 

@@ -71,8 +71,8 @@ function versions(): Record<string, string> {
 
 /** Options as JSON can hold them. */
 function repeatable(settings: FitSettings): Record<string, unknown> {
-    const { model, judge, prompts, run, signal, onEvent, modelPath, ...rest } = settings;
-    return { ...rest, system: rest.system ?? null };
+    const { model, judge, answerer, prompts, run, signal, onEvent, modelPath, ...rest } = settings;
+    return { ...rest, answerer: answerer?.id ?? null, system: rest.system ?? null };
 }
 
 function countsOf(prompts: readonly Prompt[]): RunReport["prompts"] {

@@ -1,9 +1,10 @@
-import type { Context, Model, Sequence } from "../index.js";
+import type { Model } from "../index.js";
 import { contentKey } from "./content-key.js";
 import { isRefused, type JudgedAnswer } from "./judged-answers.js";
 import { messagesOf } from "./prompt-rows.js";
 import { type Coherence, coherence } from "./run-report.js";
 import { mean } from "./separation.js";
+import { type Read, surprises } from "./surprise.js";
 import type { AnswerMaker } from "./trials.js";
 
 /** Tokens at the beginning of an answer that are not counted: they decide what it becomes, which steering is to change. */
@@ -12,8 +13,6 @@ const decisive = 3;
 const gram = 4;
 /** Answers that are looked at. */
 const most = 32;
-/** Logits that are held at a time. */
-const room = 16 * 1024 * 1024;
 
 /**
  * Whether steered answers are still language: how perplexing they are to the unsteered model behind their first tokens,
@@ -85,12 +84,6 @@ function repetitionOf(tokens: Int32Array): number {
 
 const tokensOf = (model: Model, { answer }: JudgedAnswer): Int32Array => model.tokenizer.encode(answer.text);
 
-/** An answer in two parts: what is only read, and what is counted. */
-interface Read {
-    begin: Int32Array;
-    rest: Int32Array;
-}
-
 /**
  * Mean over answers of the mean -log p of their tokens behind the first ones, under the unsteered model. Answers too short to
  * say anything are left out; undefined where none is left.
@@ -107,57 +100,6 @@ async function surprise(
         const rest = tokens.subarray(decisive);
         return rest.length < 2 || begin.length + rest.length > context.options.contextSize ? [] : [{ begin, rest }];
     });
-    const longest = Math.max(1, ...reads.map(({ rest }) => rest.length));
-    const together = Math.floor(room / longest / model.info.vocabularySize);
-    const count = Math.max(1, Math.min(context.options.sequences, together, reads.length));
-    const sequences = Array.from({ length: count }, () => context.sequence());
-    const found: number[] = [];
-    try {
-        for (let first = 0; first < reads.length; first += count) {
-            const part = reads.slice(first, first + count);
-            found.push(...(await surprises(context, sequences, part, options.signal)));
-        }
-    } finally {
-        await Promise.all(sequences.map((each) => each.dispose()));
-    }
+    const found = await surprises(context, reads, options.signal);
     return found.length === 0 ? undefined : mean(found);
-}
-
-async function surprises(
-    context: Context,
-    sequences: readonly Sequence[],
-    reads: readonly Read[],
-    signal: AbortSignal | undefined,
-): Promise<number[]> {
-    const options = signal === undefined ? {} : { signal };
-    const entries = (part: keyof Read) =>
-        reads.map((each, i) => ({ sequence: sequences[i] as Sequence, tokens: each[part] }));
-    await context.evaluate(entries("begin"), options);
-    const rests = entries("rest").map((each) => ({ ...each, logits: "all" as const }));
-    const { logits } = await context.evaluate(rests, options);
-    await Promise.all(sequences.map((each) => each.clear()));
-    const { vocabularySize } = context.model.info;
-    let row = 0;
-    return reads.map(({ rest }) => {
-        // Logits of a token are about the next: those of the last one about none that is here.
-        let sum = 0;
-        for (let i = 0; i + 1 < rest.length; i++) {
-            const values = logits.subarray((row + i) * vocabularySize, (row + i + 1) * vocabularySize);
-            sum += logSumExp(values) - (values[rest[i + 1] as number] as number);
-        }
-        row += rest.length;
-        return sum / (rest.length - 1);
-    });
-}
-
-function logSumExp(row: Float32Array): number {
-    let largest = Number.NEGATIVE_INFINITY;
-    for (const value of row) {
-        largest = value > largest ? value : largest;
-    }
-    let sum = 0;
-    for (const value of row) {
-        sum += Math.exp(value - largest);
-    }
-    return largest + Math.log(sum);
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import OpenAI from "openai";
 
-/** Why a request brought no verdict. */
+/** Why a request did not bring what was asked for. */
 export interface Trouble {
     reason: "malformed" | "failed";
     /** Whether asking again could help. */

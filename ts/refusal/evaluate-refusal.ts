@@ -47,6 +47,7 @@ export async function evaluateRefusal(options: EvaluateRefusalOptions): Promise<
         settings: {
             model: answering.fingerprint,
             judge: settings.judge.id,
+            answerer: settings.answerer?.id ?? null,
             vector: vector.metadata,
             split,
             strength,
@@ -56,7 +57,7 @@ export async function evaluateRefusal(options: EvaluateRefusalOptions): Promise<
     };
 }
 
-/** @internal Both sides in the same batches. */
+/** @internal Both sides in the same batches, unless an answerer gives the baseline. */
 export async function compare(
     maker: AnswerMaker,
     prompts: readonly Prompt[],

@@ -36,15 +36,27 @@ export interface VerdictEvent {
     verdict: Verdict;
 }
 
-/** A request to a judge is made again. */
+/** A request to an endpoint is made again. */
 export interface RetryEvent {
     type: "retry";
-    /** What the answer was lacking: it was no verdict, or there was none. */
+    /** The reply was not what was asked for, or there was none. */
     reason: "malformed" | "failed";
-    /** How often the verdict has been asked for so far. */
+    /** How often it has been asked for so far. */
     attempt: number;
     waitMilliseconds: number;
     message: string;
+}
+
+/** Answers from elsewhere were compared with the model that is steered. */
+export interface AgreementEvent {
+    type: "agreement";
+    /** Of so many answers, those of the same tokens here, which can be compared. */
+    of: number;
+    answers: number;
+    /** In them. */
+    tokens: number;
+    /** Mean over tokens of ln p there less ln p here: near 0 for the same model. Null: there are too few to compare. */
+    difference: number | null;
 }
 
 /** A part of a whole run begins; what progress follows belongs to it. */
@@ -57,4 +69,4 @@ export interface PhaseEvent {
 }
 
 /** What a stage tells while it runs. */
-export type RefusalEvent = PhaseEvent | ProgressEvent | AnswerEvent | VerdictEvent | RetryEvent;
+export type RefusalEvent = PhaseEvent | ProgressEvent | AnswerEvent | VerdictEvent | RetryEvent | AgreementEvent;

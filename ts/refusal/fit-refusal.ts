@@ -36,7 +36,7 @@ export interface RefusalFit {
  * Source: arXiv 2512.16602 (Refusal Steering); what differs, and why, is in docs/refusal-steering.md.
  *
  * @throws SteerError EMPTY_CLASS (prompts of a set or split are missing, or nothing to steer), CONSTRAINTS_UNMET,
- *   CHAT_TEMPLATE_MISSING, PROMPT_TOO_LONG, JUDGE_FAILED, OUT_OF_MEMORY, FILE_WRITE_FAILED, ABORTED, INVALID_ARGUMENT
+ *   CHAT_TEMPLATE_MISSING, PROMPT_TOO_LONG, JUDGE_FAILED, ANSWERS_FAILED, MODEL_MISMATCH, OUT_OF_MEMORY, FILE_WRITE_FAILED, ABORTED, INVALID_ARGUMENT
  */
 export async function fitRefusal(options: FitRefusalOptions): Promise<RefusalFit> {
     const settings = parsed(fitOptions, options, "options");

@@ -1,3 +1,4 @@
+export type { Answerer, AnswererOptions, AskedAnswer, GivenAnswer, TakeAnswer } from "./answerer.js";
 export {
     type Answer,
     type AnswerPrompt,
@@ -14,9 +15,12 @@ export {
 } from "./check-judge.js";
 export type { Constraints } from "./constraints.js";
 export { contentKey, fileFingerprint } from "./content-key.js";
-export { type EndpointCounts, EndpointJudge, type EndpointJudgeOptions } from "./endpoint-judge.js";
+export { EndpointAnswerer, type EndpointAnswererOptions } from "./endpoint-answerer.js";
+export type { EndpointCounts, EndpointOptions } from "./endpoint-client.js";
+export { EndpointJudge, type EndpointJudgeOptions } from "./endpoint-judge.js";
 export { evaluateRefusal, type RefusalEvaluation } from "./evaluate-refusal.js";
 export type {
+    AgreementEvent,
     AnswerEvent,
     PhaseEvent,
     ProgressEvent,

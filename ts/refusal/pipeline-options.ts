@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Model, type SteeringVector } from "../index.js";
+import { answererSchema } from "./answers.js";
 import { searchSpace } from "./candidate-space.js";
 import { constraints } from "./constraints.js";
 import type { RefusalEvent } from "./events.js";
@@ -16,6 +17,8 @@ const common = {
     /** The model's file: its fingerprint goes into the keys of answers and into the vector. */
     modelPath: z.string().min(1),
     judge: z.custom<Judge>((value) => typeof (value as Judge | undefined)?.judge === "function", "must be a Judge"),
+    /** Gives the unsteered answers, such as an {@link EndpointAnswerer}. Default: the model itself. */
+    answerer: answererSchema.optional(),
     prompts: z
         .array(z.custom<Prompt>((value) => typeof value === "object" && value !== null))
         .min(1, "there are no prompts")

@@ -47,6 +47,7 @@ function commonFields({ choices, maxTokens, strength }: RequestLimits) {
         repeat_penalty: z.number().min(1).max(2).optional(),
         presence_penalty: penalty,
         frequency_penalty: penalty,
+        repetition_penalty: z.literal(1, "repetition_penalty is that of others: use repeat_penalty").nullish(),
         logit_bias: logitBiasSchema.nullish(),
         n: z.int().min(1).max(choices).nullish(),
         stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(4)]).nullish(),
