@@ -1,7 +1,7 @@
 import { subscribe } from "node:diagnostics_channel";
 import type { Server } from "node:http";
 import test, { type ExecutionContext } from "ava";
-import { type RunningServer, Scheduler, serve } from "llama-steer/server";
+import { createHandler, type RunningServer, Scheduler, serve } from "llama-steer/server";
 import { endless } from "./support/answer.js";
 import { head, RawClient, request } from "./support/raw-http.js";
 import { answersAlone, vectorOf } from "./support/serving.js";
@@ -31,7 +31,7 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
     const last = Date.now() + 240_000;
     while (!(await condition())) {
         if (Date.now() > last) throw new Error(`it did not come: ${condition}`);
-        await new Promise((resolve) => setTimeout(resolve, 10));
+        await new Promise((resolve) => setTimeout(resolve, 5));
     }
 }
 
@@ -332,6 +332,35 @@ test("requests that were sent at once end with their connection, waiting or runn
     t.is(aborted + finished, 12);
     t.true(finished < 3, `${finished} were answered for nobody`);
     await server.close();
+    await scheduler.context.dispose();
+});
+
+test("streams that are broken off after any number of parts leave no failure that nobody hears", async (t) => {
+    // An answer can fail while nobody waits for it, since its reader takes its time. Such a rejection ends a process by
+    // default, and ava fails a file for it.
+    const scheduler = new Scheduler(await exactContext({ sequences: 8, contextSize: 1024 }));
+    const handler = createHandler({ scheduler, model: "m" });
+    for (let i = 0; i < 120; i++) {
+        const stop = new AbortController();
+        const { body } = await handler(
+            new Request(`http://localhost${path}`, {
+                method: "POST",
+                headers: { "content-type": "application/json" },
+                body: JSON.stringify({ ...going, max_tokens: 60, n: 1 + (i % 3), stream: true }),
+                signal: stop.signal,
+            }),
+        );
+        const reader = (body as ReadableStream<Uint8Array>).getReader();
+        for (let part = 0; part < i % 9; part++) await reader.read();
+        if (i % 4 === 0) void reader.cancel();
+        else stop.abort();
+        await until(() => scheduler.statistics.running + scheduler.statistics.queued === 0);
+        await reader.cancel();
+    }
+    const { aborted, failed } = scheduler.statistics;
+    t.true(aborted > 0, `${aborted} were broken off`);
+    t.is(failed, 0);
+    await scheduler.close();
     await scheduler.context.dispose();
 });
 

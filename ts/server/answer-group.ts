@@ -34,7 +34,12 @@ export class AnswerGroup {
     /** What comes, in the order in which it comes. */
     async *news(): AsyncGenerator<AnswerNews, void, undefined> {
         const iterators = this.#answers.map((each) => each[Symbol.asyncIterator]());
-        const next = async (index: number) => ({ index, step: await iterators[index]?.next() });
+        const next = (index: number) => {
+            const step = (async () => ({ index, step: await iterators[index]?.next() }))();
+            // While a reader takes its time nobody listens, and an answer that fails then must not end the process.
+            step.catch(() => {});
+            return step;
+        };
         const waiting = new Map(this.#answers.map((_, index) => [index, next(index)]));
         try {
             while (waiting.size > 0) {
@@ -48,9 +53,6 @@ export class AnswerGroup {
                 }
             }
         } finally {
-            for (const each of waiting.values()) {
-                each.catch(() => {});
-            }
             await this.abort();
         }
     }
