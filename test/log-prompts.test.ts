@@ -65,6 +65,25 @@ test("without logPrompts, and with it false, no line has a word of prompts or an
     await expectCode(t, "INVALID_ARGUMENT", () => logged({ logPrompts: "yes" as never }), /logPrompts/);
 });
 
+test("a log that fails is told to onError, and takes nothing from the answer", async (t) => {
+    const log = {
+        info: () => {
+            throw new Error("the disk is full");
+        },
+        error: () => {},
+    };
+    for (const logPrompts of [false, true]) {
+        const told = await new Promise((resolve, reject) => {
+            const { handler } = logged({ log, logPrompts, onError: resolve });
+            post(handler, chat)
+                .then(async (response) => (await response.json()) as { choices: { message: { content: string } }[] })
+                .then(({ choices }) => t.is(choices[0]?.message.content, alone?.text))
+                .catch(reject);
+        });
+        t.regex(String(told), /the disk is full/);
+    }
+});
+
 test("the line of a request holds what was asked and answered, whole or streamed", async (t) => {
     const { handler, line, lines } = logged({ logPrompts: true });
     for (const stream of [false, true]) {

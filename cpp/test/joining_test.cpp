@@ -4,6 +4,7 @@
 #include "engine/prompt_shares.h"
 #include "testbed.h"
 
+#include <functional>
 #include <numeric>
 
 using namespace llama_steer;
@@ -114,15 +115,11 @@ private:
 
 }  // namespace
 
-TEST(shares_are_equal_and_leave_nothing_that_is_wanted) {
-    using shares = std::vector<int32_t>;
-    CHECK(fair_shares({}, 8) == shares{});
-    CHECK(fair_shares({5}, 8) == shares{5});
-    CHECK(fair_shares({50}, 8) == shares{8});
-    CHECK((fair_shares({100, 2, 100}, 12) == shares{5, 2, 5}));
-    CHECK((fair_shares({9, 9, 9}, 8) == shares{3, 3, 2}));
-    CHECK((fair_shares({9, 9}, 0) == shares{0, 0}));
-    testbed::generator random(3);
+namespace {
+
+/// Calls `check` with prompts of random lengths, and with room for a token of each and more.
+void with_random_prompts(uint32_t seed, const std::function<void(const std::vector<int32_t> &, int32_t)> & check) {
+    testbed::generator random(seed);
     const auto below = [&](int32_t limit) {
         return static_cast<int32_t>((random() + 1.0F) / 2.0F * static_cast<float>(limit));
     };
@@ -131,11 +128,25 @@ TEST(shares_are_equal_and_leave_nothing_that_is_wanted) {
         for (int32_t & each : wanted) {
             each = 1 + below(40);
         }
-        const auto count = static_cast<int32_t>(wanted.size());
-        const int32_t room = count + below(100);
+        check(wanted, static_cast<int32_t>(wanted.size()) + below(100));
+    }
+}
+
+int32_t sum(const std::vector<int32_t> & values) { return std::accumulate(values.begin(), values.end(), 0); }
+
+}  // namespace
+
+TEST(shares_are_equal_and_leave_nothing_that_is_wanted) {
+    using shares = std::vector<int32_t>;
+    CHECK(fair_shares({}, 8) == shares{});
+    CHECK(fair_shares({5}, 8) == shares{5});
+    CHECK(fair_shares({50}, 8) == shares{8});
+    CHECK((fair_shares({100, 2, 100}, 12) == shares{5, 2, 5}));
+    CHECK((fair_shares({9, 9, 9}, 8) == shares{3, 3, 2}));
+    CHECK((fair_shares({9, 9}, 0) == shares{0, 0}));
+    with_random_prompts(3, [](const std::vector<int32_t> & wanted, int32_t room) {
         const std::vector<int32_t> given = fair_shares(wanted, room);
-        const int32_t all = std::accumulate(wanted.begin(), wanted.end(), 0);
-        CHECK_EQ(std::accumulate(given.begin(), given.end(), 0), std::min(all, room));
+        CHECK_EQ(sum(given), std::min(sum(wanted), room));
         for (size_t i = 0; i < wanted.size(); ++i) {
             CHECK(given[i] >= 1 && given[i] <= wanted[i]);
             for (size_t k = 0; k < wanted.size(); ++k) {
@@ -143,7 +154,7 @@ TEST(shares_are_equal_and_leave_nothing_that_is_wanted) {
                 CHECK(given[i] == wanted[i] || given[i] + 1 >= given[k]);
             }
         }
-    }
+    });
 }
 
 TEST(half_of_the_room_goes_to_the_shortest) {
@@ -156,28 +167,18 @@ TEST(half_of_the_room_goes_to_the_shortest) {
     CHECK((prompt_shares({9, 9, 9}, 3) == shares{1, 1, 1}));
     CHECK((prompt_shares({9, 9, 9}, 2) == shares{1, 1, 0}));
     CHECK((prompt_shares({9, 9}, 0) == shares{0, 0}));
-    testbed::generator random(4);
-    const auto below = [&](int32_t limit) {
-        return static_cast<int32_t>((random() + 1.0F) / 2.0F * static_cast<float>(limit));
-    };
-    for (int round = 0; round < 500; ++round) {
-        std::vector<int32_t> wanted(static_cast<size_t>(1 + below(9)));
-        for (int32_t & each : wanted) {
-            each = 1 + below(40);
-        }
-        const int32_t room = static_cast<int32_t>(wanted.size()) + below(100);
+    with_random_prompts(4, [](const std::vector<int32_t> & wanted, int32_t room) {
         const std::vector<int32_t> given = prompt_shares(wanted, room);
         const std::vector<int32_t> least = fair_shares(wanted, (room + 1) / 2);
-        CHECK_EQ(std::accumulate(given.begin(), given.end(), 0),
-                 std::min(std::accumulate(wanted.begin(), wanted.end(), 0), room));
+        CHECK_EQ(sum(given), std::min(sum(wanted), room));
         for (size_t i = 0; i < wanted.size(); ++i) {
             CHECK(given[i] >= std::max(least[i], 1) && given[i] <= wanted[i]);
             for (size_t k = 0; k < wanted.size(); ++k) {
-                // Who got less than it wanted got no more of the second half than those before it need.
+                // While a shorter one lacks something, a longer one has nothing of the second half.
                 CHECK(wanted[i] >= wanted[k] || given[i] == wanted[i] || given[k] <= least[k] + 1);
             }
         }
-    }
+    });
 }
 
 TEST(a_running_answer_gets_a_token_in_every_step_while_a_long_prompt_enters) {

@@ -157,13 +157,10 @@ class Api {
 
     /** With its text, a line waits until that has come; of what was answered at once, it has. */
     #log(record: RequestRecord, conversation: Conversation | undefined): void {
-        if (conversation === undefined) {
-            this.#options.log?.info(record, "request");
-            return;
-        }
-        void conversation.ended().then(() => {
-            this.#options.log?.info({ ...record, ...conversation.said }, "request");
-        });
+        Promise.resolve(conversation?.ended())
+            .then(() => this.#options.log?.info({ ...record, ...conversation?.said }, "request"))
+            // A log that fails is no reason for the answer to, or for the process to end.
+            .catch((error: unknown) => this.#options.onError?.(error));
     }
 
     #route(
