@@ -62,8 +62,9 @@ async function compare(base: ServeLoad, sides: Sides): Promise<Map<string, Serve
             const [name, { side, load }] = present[(i + round) % present.length] as (typeof present)[number];
             const outcome = await (side as ServeProcess).run({ ...base, ...load });
             outcomes.get(name)?.push(outcome);
+            const at = `${base.clients} clients, round ${round + 1} of ${rounds}`;
+            console.error(`${at}: ${name}, ${outcome.tokens} tokens in ${outcome.seconds.toFixed(1)} s`);
         }
-        console.error(`${base.clients} clients, round ${round + 1} of ${rounds}`);
     }
     return outcomes;
 }
@@ -94,8 +95,8 @@ const rateOf = ({ tokens, seconds }: ServeOutcome): number => tokens / seconds;
 
 /** A short prompt by itself, and while two clients send long ones. */
 async function waiting(base: Omit<ServeLoad, "clients" | "requests">): Promise<ServeRow[]> {
-    const beside = { clients: 2, prompts: randomPrompts(8, 512), maxTokens: 8 };
-    const load = { ...base, maxTokens: 16, clients: 1, requests: 40, contextSize: 768 };
+    const beside = { clients: 2, prompts: randomPrompts(8, 512), maxTokens: 4 };
+    const load = { ...base, maxTokens: 4, clients: 1, requests: 20, contextSize: 768 };
     const rows: ServeRow[] = [];
     for (const [title, prompts] of [
         ["32 tokens", randomPrompts(64, 32)],

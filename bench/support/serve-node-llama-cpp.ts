@@ -23,8 +23,10 @@ interface RivalSequence {
 
 const { getLlama } = (await import(pathToFileURL(process.argv[2] as string).href)) as Rival;
 
+let llama: Awaited<ReturnType<Rival["getLlama"]>> | undefined;
+
 serveLoads(async (load) => {
-    const llama = await getLlama({ gpu: false, build: "never", maxThreads: load.threads, logLevel: "error" });
+    llama ??= await getLlama({ gpu: false, build: "never", maxThreads: load.threads, logLevel: "error" });
     const model = await llama.loadModel({ modelPath: load.model, gpuLayers: 0 });
     const clients = load.clients + (load.beside?.clients ?? 0);
     const context = await model.createContext({
