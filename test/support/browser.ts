@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
@@ -106,9 +107,13 @@ export class Browser {
 
     async close(): Promise<void> {
         const ended = new Promise((resolve) => this.#process.once("exit", resolve));
-        this.#process.kill("SIGKILL");
+        // Asked to, it ends its own processes first; killed, it leaves them writing to the folder for a while.
+        this.#session = undefined;
+        this.#send("Browser.close").catch(() => {});
+        const timer = setTimeout(() => this.#process.kill("SIGKILL"), 20_000);
         await ended;
-        rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
+        clearTimeout(timer);
+        await rm(this.#folder, { recursive: true, force: true, maxRetries: 10 });
     }
 
     #send(method: string, params: Record<string, unknown> = {}): Promise<Record<string, unknown>> {
