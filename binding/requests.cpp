@@ -73,6 +73,16 @@ bool float32_memory_argument(const Napi::Value & value) {
     return type == "f32";
 }
 
+flash_attention attention_argument(const Napi::Value & value) {
+    if (value.IsString() && value.As<Napi::String>().Utf8Value() == "upstream") {
+        return flash_attention::upstream;
+    }
+    if (!value.IsBoolean()) {
+        throw_wrong_type("flashAttention", "true, false or \"upstream\"");
+    }
+    return value.As<Napi::Boolean>().Value() ? flash_attention::on : flash_attention::off;
+}
+
 }  // namespace
 
 context_options context_arguments(const Napi::Value & value) {
@@ -92,9 +102,7 @@ context_options context_arguments(const Napi::Value & value) {
         optional_property(given, "unifiedMemory", options.unified_memory,
                           [](const Napi::Value & each) { return boolean_argument(each, "unifiedMemory"); });
     options.float32_memory = optional_property(given, "memoryType", options.float32_memory, float32_memory_argument);
-    options.attention = optional_property(given, "flashAttention", options.attention, [](const Napi::Value & each) {
-        return boolean_argument(each, "flashAttention") ? flash_attention::on : flash_attention::off;
-    });
+    options.attention = optional_property(given, "flashAttention", options.attention, attention_argument);
     return options;
 }
 

@@ -16,7 +16,7 @@ const folder = new TemporaryFolder();
 // In float32 an answer does not hang on what else is computed beside it.
 const model = folder.write("exact.gguf", toFloat32(chatModelPath));
 const vector = join(folder.path, "open.gguf");
-const args = ["--model", model, "--name", "m", "--vector", `open=${vector}`, "--threads", "1", "--sequences", "8"];
+const args = ["--model", model, "--name", "m", "--vector", `open=${vector}`, "--threads", "1", "--sequences", "32"];
 const questions = testbedPrompts()
     .filter(({ set }) => set === "neutral")
     .map(({ prompt }) => prompt);

@@ -40,11 +40,11 @@ export interface ContextOptions {
     /** Type of the keys and values kept: `"f16"` (default), or `"f32"` for twice the memory and no rounding there. */
     memoryType?: "f16" | "f32";
     /**
-     * Flash attention on or off; by default on where the device has it. Its rounding depends on what else is in the
-     * batch: off (with `memoryType: "f32"` and float32 weights) a sequence's logits are the same alone and in a batch to
-     * about 1e-5.
+     * Flash attention on or off; by default on where the device has it. On a CPU it is our own operator, which reads of a
+     * shared memory only what each sequence has there; `"upstream"` is llama.cpp's, bit for bit. Off, with
+     * `memoryType: "f32"` and float32 weights, a sequence's logits are the same alone and in a batch to about 1e-5.
      */
-    flashAttention?: boolean;
+    flashAttention?: boolean | "upstream";
 }
 
 /** Tokens to append to a sequence in one {@link Context.evaluate}. */

@@ -36,7 +36,10 @@ public:
     /// `taps` were located before anything was inserted, which changes who reads what.
     instrumented_graph(instrumentation & owner, const std::vector<located_tap> & taps, const built_graph & graph,
                        graph_editor & editor)
-        : owner_(owner), epoch_(owner.epoch()), steering_(owner.steering(), graph, editor, owner.directions()) {
+        : owner_(owner),
+          epoch_(owner.epoch()),
+          attention_(owner.attention(), graph, owner.n_layers()),
+          steering_(owner.steering(), graph, editor, owner.directions()) {
         for (const located_tap & each : taps) {
             taps_.push_back(std::make_unique<tap_nodes>(each.target, each.sites, graph, editor, owner.layout()));
         }
@@ -47,6 +50,7 @@ public:
     }
 
     void set(const micro_batch & batch) override {
+        attention_.set(batch);
         for (const auto & nodes : taps_) {
             nodes->set(batch, owner_.layout());
         }
@@ -62,6 +66,7 @@ public:
 private:
     instrumentation & owner_;
     uint64_t epoch_;
+    attention_nodes attention_;
     steer_nodes steering_;
     std::vector<std::unique_ptr<tap_nodes>> taps_;
 };

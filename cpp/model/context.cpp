@@ -52,6 +52,7 @@ llama_flash_attn_type upstream_type(flash_attention attention) {
         case flash_attention::off:
             return LLAMA_FLASH_ATTN_TYPE_DISABLED;
         case flash_attention::on:
+        case flash_attention::upstream:
             return LLAMA_FLASH_ATTN_TYPE_ENABLED;
         case flash_attention::automatic:
             break;
@@ -81,6 +82,9 @@ context::context(std::shared_ptr<const model> source, const context_options & op
     params.cb_eval_user_data = static_cast<graph_client *>(&instrumentation_);
     params.abort_callback = [](void * flag) { return static_cast<std::atomic<bool> *>(flag)->load(); };
     params.abort_callback_data = &abort_;
+
+    instrumentation_.attention().own = options_.attention != flash_attention::upstream;
+    instrumentation_.attention().threads = options_.threads;
 
     const log_capture log;
     const assertions_throw guard;

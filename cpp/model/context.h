@@ -11,7 +11,9 @@
 
 namespace llama_steer {
 
-enum class flash_attention : uint8_t { automatic, off, on };
+/// `upstream`: llama.cpp's own operator. `on` and `automatic`: ours where the model lies on the host (attention_nodes),
+/// else upstream's; `automatic`: none where the model or device has no flash attention.
+enum class flash_attention : uint8_t { automatic, off, on, upstream };
 
 struct context_options {
     int32_t max_sequences = 1;

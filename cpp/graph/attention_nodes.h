@@ -1,0 +1,46 @@
+#pragma once
+
+#include "attention/attention.h"
+#include "attention/visible_cells.h"
+#include "graph/seam.h"
+
+#include <deque>
+#include <vector>
+
+struct ggml_tensor;
+
+namespace llama_steer {
+
+/// How a context computes attention where flash attention is on.
+struct attention_plan {
+    bool own = false;  ///< by our operator; else by upstream's
+    int threads = 1;
+    int nodes = 0;  ///< of the graph that was built last, those that are ours
+    attention_scratch scratch;
+};
+
+/// The attention of one graph: upstream's flash attention nodes become ours, which read only the cells that a row sees.
+/// In one memory for all sequences upstream's reads the mask of every cell of all others, for every head and layer.
+/// Only where all of the model lies on the host; positions as biases (ALiBi) are left to upstream.
+class attention_nodes {
+public:
+    /// Changes the graph's nodes in place. Throws std::bad_alloc.
+    attention_nodes(attention_plan & plan, const built_graph & graph, int n_layers);
+
+    /// Reads who sees what; upstream has filled its masks. Before every computation of the graph.
+    void set(const micro_batch & batch);
+
+private:
+    struct masked {
+        const ggml_tensor * mask;
+        visible_cells visible;
+    };
+
+    masked & seen_through(const ggml_tensor * mask);
+
+    std::deque<masked> masks_;  ///< one, or two where some layers have a sliding window; addresses stay
+    std::deque<attention_settings> settings_;
+    std::vector<int32_t> sequences_;
+};
+
+}  // namespace llama_steer
