@@ -124,6 +124,7 @@ Napi::Value context_wrap::options(const Napi::CallbackInfo & info) {
         result.Set("threads", source.threads);
         result.Set("unifiedMemory", source.unified_memory);
         result.Set("memoryType", source.float32_memory ? "f32" : "f16");
+        result.Set("operators", source.own_operators ? "own" : "upstream");
         return result;
     });
 }

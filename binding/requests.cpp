@@ -73,14 +73,12 @@ bool float32_memory_argument(const Napi::Value & value) {
     return type == "f32";
 }
 
-flash_attention attention_argument(const Napi::Value & value) {
-    if (value.IsString() && value.As<Napi::String>().Utf8Value() == "upstream") {
-        return flash_attention::upstream;
+bool own_operators_argument(const Napi::Value & value) {
+    const std::string choice = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+    if (choice != "own" && choice != "upstream") {
+        throw_wrong_type("operators", "\"own\" or \"upstream\"");
     }
-    if (!value.IsBoolean()) {
-        throw_wrong_type("flashAttention", "true, false or \"upstream\"");
-    }
-    return value.As<Napi::Boolean>().Value() ? flash_attention::on : flash_attention::off;
+    return choice == "own";
 }
 
 }  // namespace
@@ -102,7 +100,10 @@ context_options context_arguments(const Napi::Value & value) {
         optional_property(given, "unifiedMemory", options.unified_memory,
                           [](const Napi::Value & each) { return boolean_argument(each, "unifiedMemory"); });
     options.float32_memory = optional_property(given, "memoryType", options.float32_memory, float32_memory_argument);
-    options.attention = optional_property(given, "flashAttention", options.attention, attention_argument);
+    options.attention = optional_property(given, "flashAttention", options.attention, [](const Napi::Value & each) {
+        return boolean_argument(each, "flashAttention") ? flash_attention::on : flash_attention::off;
+    });
+    options.own_operators = optional_property(given, "operators", options.own_operators, own_operators_argument);
     return options;
 }
 

@@ -3,8 +3,8 @@
 //
 //   node scripts/check-arrows.mjs [--self-test]
 //
-//   ts -> binding -> cpp -> llama.cpp, and inside cpp: ridge and storage know base alone, attention, capture and steering
-//   know ggml tensors but no models, only graph sees llama.cpp's internals (and benchmarks the functions of its staging header, to
+//   ts -> binding -> cpp -> llama.cpp, and inside cpp: ridge and storage know base alone, attention, matmul, capture and
+//   steering know ggml tensors but no models, only graph sees llama.cpp's internals (and benchmarks the functions of its staging header, to
 //   measure them). synthetic, which makes models for tests and benchmarks, knows base and ggml, and is known by nobody
 //   else.
 
@@ -12,7 +12,7 @@ import { readFileSync } from "node:fs";
 import { dirname, extname, join, normalize } from "node:path";
 import { displayed, filesUnder, root } from "./lib/project.mjs";
 
-const rooms = ["base", "model", "graph", "attention", "capture", "steering", "engine", "ridge", "storage"];
+const rooms = ["base", "model", "graph", "attention", "matmul", "capture", "steering", "engine", "ridge", "storage"];
 
 const nodeHeader =
     /^(napi(-inl)?|node_api(_types)?|js_native_api(_types)?|node|node_buffer|uv|v8)(\/.*)?\.h$|^(uv|v8)\//;
@@ -64,14 +64,14 @@ const includeRules = [
         why: "base stands on nothing",
     },
     {
-        where: /^cpp\/(attention|capture|steering)\//,
+        where: /^cpp\/(attention|matmul|capture|steering)\//,
         header: publicLlama,
-        why: "attention, capture and steering know ggml tensors, not models",
+        why: "attention, matmul, capture and steering know ggml tensors, not models",
     },
     {
-        where: /^cpp\/(attention|capture|steering)\//,
+        where: /^cpp\/(attention|matmul|capture|steering)\//,
         header: /^(model|engine)\//,
-        why: "attention, capture and steering know neither models nor the engine",
+        why: "attention, matmul, capture and steering know neither models nor the engine",
     },
     {
         where: /^cpp\/synthetic\//,

@@ -91,6 +91,7 @@ async function cases(): Promise<Case[]> {
         ["threads", isCount, (threads) => model.createContext({ threads })],
         ["unifiedMemory", isBoolean, (unifiedMemory) => model.createContext({ unifiedMemory })],
         ["memoryType", never, (memoryType) => model.createContext({ memoryType })],
+        ["operators", never, (operators) => model.createContext({ operators })],
         ["memoryTokens", isCount, (memoryTokens) => model.createContext({ memoryTokens })],
         ["promptBudget", isCount, (promptBudget) => model.createContext({ promptBudget })],
         ["createContext signal", isSignal, (signal) => model.createContext({ signal })],

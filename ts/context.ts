@@ -40,11 +40,16 @@ export interface ContextOptions {
     /** Type of the keys and values kept: `"f16"` (default), or `"f32"` for twice the memory and no rounding there. */
     memoryType?: "f16" | "f32";
     /**
-     * Flash attention on or off; by default on where the device has it. On a CPU it is our own operator, which reads of a
-     * shared memory only what each sequence has there; `"upstream"` is llama.cpp's, bit for bit. Off, with
-     * `memoryType: "f32"` and float32 weights, a sequence's logits are the same alone and in a batch to about 1e-5.
+     * Flash attention on or off; by default on where the device has it. Off, with `memoryType: "f32"` and float32 weights,
+     * a sequence's logits are the same alone and in a batch to about 1e-5.
      */
-    flashAttention?: boolean | "upstream";
+    flashAttention?: boolean;
+    /**
+     * `"own"` (default): on a CPU, operators of ours where they are faster than llama.cpp's: flash attention that reads of
+     * a shared memory only what each sequence has there, and products of Q8_0 matrices. `"upstream"`: llama.cpp's alone,
+     * for results that equal its own bit for bit.
+     */
+    operators?: "own" | "upstream";
 }
 
 /** Tokens to append to a sequence in one {@link Context.evaluate}. */

@@ -137,6 +137,7 @@ export interface NativeContext {
         threads: number;
         unifiedMemory: boolean;
         memoryType: "f16" | "f32";
+        operators: "own" | "upstream";
     };
     sites(): NativeSites;
     position(sequence: number): number;

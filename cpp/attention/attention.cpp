@@ -283,27 +283,10 @@ private:
 
 }  // namespace
 
-void attention_scratch::reserve(int threads, int64_t floats) {
-    threads_ = std::max(threads_, threads);
-    floats_ = std::max(floats_, floats);
-    const auto needed = static_cast<size_t>(threads_ * floats_ + alignment_floats);
-    if (memory_.size() < needed) {
-        memory_ = std::vector<float>();
-        memory_.resize(needed);
-    }
-}
-
-float * attention_scratch::of(int thread) {
-    const auto address = reinterpret_cast<uintptr_t>(memory_.data());
-    constexpr uintptr_t alignment = alignment_floats * sizeof(float);
-    return memory_.data() + ((address + alignment - 1) / alignment * alignment - address) / sizeof(float) +
-           thread * floats_;
-}
-
-int64_t attention_scratch_floats(const ggml_tensor * result) {
+int64_t attention_scratch_bytes(const ggml_tensor * result) {
     const operands with(result);
     // With one thread, pieces are the largest.
-    return layout(with, heads_together(with, 1, 1), nullptr).used;
+    return layout(with, heads_together(with, 1, 1), nullptr).used * static_cast<int64_t>(sizeof(float));
 }
 
 void compute_attention(ggml_tensor * result, int thread, int threads, void * userdata) {
@@ -325,7 +308,8 @@ void compute_attention(ggml_tensor * result, int thread, int threads, void * use
         for (int64_t head = 0; head < with.heads; head += together) {
             const int64_t heads = std::min(together, with.heads - head);
             if (at >= begin && at < end) {
-                piece(with, settings, group, head, heads, settings.scratch->of(thread)).compute();
+                piece(with, settings, group, head, heads, reinterpret_cast<float *>(settings.scratch->of(thread)))
+                    .compute();
             }
             at += cost(group) * heads;
         }

@@ -1,36 +1,20 @@
 #pragma once
 
 #include "attention/visible_cells.h"
+#include "base/thread_scratch.h"
 
 #include <cstdint>
-#include <vector>
 
 struct ggml_tensor;
 
 namespace llama_steer {
 
-/// Room for what threads compute between reading keys and writing results. Grows and never shrinks; shared by all
-/// layers of a context, which are computed one after the other.
-class attention_scratch {
-public:
-    /// Makes room for `threads` threads of `floats` each. Not while computing. Throws std::bad_alloc.
-    void reserve(int threads, int64_t floats);
-    /// Of one thread; aligned to 64 bytes.
-    float * of(int thread);
-    int threads() const { return threads_; }
-
-private:
-    std::vector<float> memory_;
-    int threads_ = 0;
-    int64_t floats_ = 0;  ///< of each
-};
-
 /// What the operator needs besides its tensors. Lives as long as the graph.
 struct attention_settings {
     const visible_cells * visible;
-    attention_scratch * scratch;
-    float scale;    ///< of scores
-    float softcap;  ///< scores become softcap * tanh(score / softcap); 0: they stay
+    thread_scratch * scratch;  ///< of attention_scratch_bytes for each thread
+    float scale;               ///< of scores
+    float softcap;             ///< scores become softcap * tanh(score / softcap); 0: they stay
 };
 
 /// Softmax(scale * Q K^T) V over the cells that each row sees, and over no others (arXiv 1805.02867 for the softmax in
@@ -43,7 +27,7 @@ struct attention_settings {
 /// `userdata` is attention_settings.
 void compute_attention(ggml_tensor * result, int thread, int threads, void * userdata);
 
-/// Floats of scratch that a thread needs for such a result.
-int64_t attention_scratch_floats(const ggml_tensor * result);
+/// Scratch that a thread needs for such a result.
+int64_t attention_scratch_bytes(const ggml_tensor * result);
 
 }  // namespace llama_steer

@@ -29,7 +29,7 @@ inline context_options context_options_of(const workload & work, int32_t threads
     options.context_size = work.end;
     options.batch_size = std::max(work.tokens_per_step(), work.sequences * work.start);
     options.threads = threads;
-    options.attention = flash_attention::upstream;  // all sides have the same: what is added to it is measured
+    options.own_operators = false;  // all sides have the same: what is added to it is measured
     return options;
 }
 

@@ -46,15 +46,6 @@ bool can_compute(const ggml_tensor * node, int32_t n_tokens) {
     return mask_fits && queries_fit && memory_fits && parameters_of(node).max_bias == 0 && ggml_is_contiguous(node);
 }
 
-bool is_on_host(const built_graph & graph, int n_layers) {
-    for (int layer = 0; layer < n_layers; ++layer) {
-        if (!graph.layer_on_host(graph.model, layer)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /// Gives a node our operator in place of upstream's. Its result, name and sources stay, and so does the graph's order.
 void take_over(ggml_tensor * node, ggml_context * context, attention_settings & settings) {
     const int64_t * ne = node->ne;
@@ -66,9 +57,9 @@ void take_over(ggml_tensor * node, ggml_context * context, attention_settings & 
 
 }  // namespace
 
-attention_nodes::attention_nodes(attention_plan & plan, const built_graph & graph, int n_layers) {
-    plan.nodes = 0;
-    if (!plan.own || !is_on_host(graph, n_layers)) {
+attention_nodes::attention_nodes(own_operators & ours, const built_graph & graph) {
+    ours.attentions = 0;
+    if (!ours.fit(graph)) {
         return;
     }
     const int count = ggml_graph_n_nodes(graph.graph);
@@ -78,10 +69,10 @@ attention_nodes::attention_nodes(attention_plan & plan, const built_graph & grap
             continue;
         }
         const upstream_parameters parameters = parameters_of(node);
-        settings_.push_back({&seen_through(node->src[3]).visible, &plan.scratch, parameters.scale, parameters.softcap});
+        settings_.push_back({&seen_through(node->src[3]).visible, &ours.scratch, parameters.scale, parameters.softcap});
         take_over(node, graph.context, settings_.back());
-        plan.scratch.reserve(plan.threads, attention_scratch_floats(node));
-        ++plan.nodes;
+        ours.scratch.reserve(ours.threads, attention_scratch_bytes(node));
+        ++ours.attentions;
     }
 }
 

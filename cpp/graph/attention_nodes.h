@@ -2,6 +2,7 @@
 
 #include "attention/attention.h"
 #include "attention/visible_cells.h"
+#include "graph/own_operators.h"
 #include "graph/seam.h"
 
 #include <deque>
@@ -11,21 +12,13 @@ struct ggml_tensor;
 
 namespace llama_steer {
 
-/// How a context computes attention where flash attention is on.
-struct attention_plan {
-    bool own = false;  ///< by our operator; else by upstream's
-    int threads = 1;
-    int nodes = 0;  ///< of the graph that was built last, those that are ours
-    attention_scratch scratch;
-};
-
 /// The attention of one graph: upstream's flash attention nodes become ours, which read only the cells that a row sees.
 /// In one memory for all sequences upstream's reads the mask of every cell of all others, for every head and layer.
-/// Only where all of the model lies on the host; positions as biases (ALiBi) are left to upstream.
+/// Positions as biases (ALiBi) are left to upstream.
 class attention_nodes {
 public:
     /// Changes the graph's nodes in place. Throws std::bad_alloc.
-    attention_nodes(attention_plan & plan, const built_graph & graph, int n_layers);
+    attention_nodes(own_operators & ours, const built_graph & graph);
 
     /// Reads who sees what; upstream has filled its masks. Before every computation of the graph.
     void set(const micro_batch & batch);

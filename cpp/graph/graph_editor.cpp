@@ -42,7 +42,7 @@ int32_t graph_editor::index_of(const ggml_tensor * tensor) const {
     return found == nodes_.end() ? -1 : static_cast<int32_t>(found - nodes_.begin());
 }
 
-void graph_editor::require_room(int count) const {
+bool graph_editor::has_room(int count) const {
     size_t needed = nodes_.size() + appended_.size() + static_cast<size_t>(count);
     for (const auto * insertions : {&insertions_before_, &insertions_}) {
         for (const auto & [anchor, inserted] : *insertions) {
@@ -51,8 +51,12 @@ void graph_editor::require_room(int count) const {
     }
     // A node takes a tensor's header; half as much again covers alignment.
     const size_t bytes = static_cast<size_t>(count) * (ggml_tensor_overhead() * 3 / 2);
-    if (needed > static_cast<size_t>(ggml_graph_size(graph_)) ||
-        ggml_used_mem(context_) + bytes > ggml_get_mem_size(context_)) {
+    return needed <= static_cast<size_t>(ggml_graph_size(graph_)) &&
+           ggml_used_mem(context_) + bytes <= ggml_get_mem_size(context_);
+}
+
+void graph_editor::require_room(int count) const {
+    if (!has_room(count)) {
         throw error(error_code::OUT_OF_MEMORY,
                     "the model's graph has no room for so many captures and interventions: capture fewer sites or "
                     "layers at once");

@@ -25,7 +25,12 @@ public:
     /// Every named node: name -> layer -> node.
     const std::map<std::string, std::map<int, ggml_tensor *>> & nodes() const { return named_; }
 
-    /// Throws OUT_OF_MEMORY unless `count` more nodes fit into the graph, which upstream gave a fixed size.
+    /// Every node of the graph as upstream built it, in the order of computation.
+    const std::vector<ggml_tensor *> & all() const { return nodes_; }
+
+    /// Whether `count` more nodes fit into the graph, which upstream gave a fixed size.
+    bool has_room(int count) const;
+    /// Throws OUT_OF_MEMORY unless they do.
     void require_room(int count) const;
 
     /// Makes every node that reads `tensor` (or what took its place before), as operand or through a view, read `to`

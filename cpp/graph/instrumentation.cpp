@@ -1,5 +1,7 @@
 #include "graph/instrumentation.h"
 
+#include "graph/attention_nodes.h"
+#include "graph/product_nodes.h"
 #include "graph/site_map.h"
 #include "graph/steer_nodes.h"
 #include "graph/tap_nodes.h"
@@ -38,7 +40,7 @@ public:
                        graph_editor & editor)
         : owner_(owner),
           epoch_(owner.epoch()),
-          attention_(owner.attention(), graph, owner.n_layers()),
+          attention_(owner.operators(), graph),
           steering_(owner.steering(), graph, editor, owner.directions()) {
         for (const located_tap & each : taps) {
             taps_.push_back(std::make_unique<tap_nodes>(each.target, each.sites, graph, editor, owner.layout()));
@@ -46,6 +48,7 @@ public:
         for (const auto & nodes : taps_) {
             nodes->finish(editor);
         }
+        replace_products(owner.operators(), graph, editor);
         editor.commit();
     }
 

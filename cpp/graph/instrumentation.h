@@ -2,8 +2,8 @@
 
 #include "base/batch_layout.h"
 #include "capture/tap.h"
-#include "graph/attention_nodes.h"
 #include "graph/device_directions.h"
+#include "graph/own_operators.h"
 #include "graph/seam.h"
 #include "steering/condition_memory.h"
 #include "steering/prefix_identities.h"
@@ -42,7 +42,7 @@ public:
     report_board & reports() { return reports_; }
     program_compiler & compiler() { return compiler_; }
     direction_store & directions() { return directions_; }
-    attention_plan & attention() { return attention_; }
+    own_operators & operators() { return operators_; }
 
     /// Notes what a token of the batch that was just decoded was computed from.
     void identify(int32_t sequence, int32_t position, int32_t token, bool output) {
@@ -90,7 +90,7 @@ private:
     program_compiler compiler_{conditions_, reports_};
     batch_layout layout_;
     direction_store directions_;
-    attention_plan attention_;
+    own_operators operators_;
 };
 
 }  // namespace llama_steer

@@ -52,7 +52,6 @@ llama_flash_attn_type upstream_type(flash_attention attention) {
         case flash_attention::off:
             return LLAMA_FLASH_ATTN_TYPE_DISABLED;
         case flash_attention::on:
-        case flash_attention::upstream:
             return LLAMA_FLASH_ATTN_TYPE_ENABLED;
         case flash_attention::automatic:
             break;
@@ -83,8 +82,10 @@ context::context(std::shared_ptr<const model> source, const context_options & op
     params.abort_callback = [](void * flag) { return static_cast<std::atomic<bool> *>(flag)->load(); };
     params.abort_callback_data = &abort_;
 
-    instrumentation_.attention().own = options_.attention != flash_attention::upstream;
-    instrumentation_.attention().threads = options_.threads;
+    own_operators & ours = instrumentation_.operators();
+    ours.enabled = options_.own_operators;
+    ours.threads = options_.threads;
+    ours.n_layers = source_->info().n_layers;
 
     const log_capture log;
     const assertions_throw guard;

@@ -11,9 +11,7 @@
 
 namespace llama_steer {
 
-/// `upstream`: llama.cpp's own operator. `on` and `automatic`: ours where the model lies on the host (attention_nodes),
-/// else upstream's; `automatic`: none where the model or device has no flash attention.
-enum class flash_attention : uint8_t { automatic, off, on, upstream };
+enum class flash_attention : uint8_t { automatic, off, on };
 
 struct context_options {
     int32_t max_sequences = 1;
@@ -25,6 +23,7 @@ struct context_options {
     bool unified_memory = true;   ///< one memory for all sequences: best where their lengths differ
     bool float32_memory = false;  ///< keys and values in float32 instead of float16
     flash_attention attention = flash_attention::automatic;
+    bool own_operators = true;  ///< of ours where they are faster; else llama.cpp's alone, bit for bit
 };
 
 /// What a context has done, and what its memory holds.

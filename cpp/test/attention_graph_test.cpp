@@ -18,11 +18,13 @@ namespace {
 
 constexpr int32_t n_sequences = 5;
 
+enum class operators { own, upstream, no_flash_attention };
+
 /// Runs a few sequences of different lengths: their prompts, parts of more, and some steps.
 class run {
 public:
-    run(const std::shared_ptr<const model> & source, flash_attention attention, bool unified, int32_t threads = 1)
-        : context_(source, options(attention, unified, threads)) {
+    run(const std::shared_ptr<const model> & source, operators chosen, bool unified, int32_t threads = 1)
+        : context_(source, options(chosen, unified, threads)) {
         constexpr int32_t prompts[] = {9, 70, 31, 17, 40};
         for (const int32_t count : {0, 20, 1, 1, 1}) {
             std::vector<batch_token> batch;
@@ -39,16 +41,17 @@ public:
 
     /// Of all tokens, in the order they were fed.
     const std::vector<float> & logits() const { return logits_; }
-    int own_nodes() { return context_.graph().attention().nodes; }
+    int own_nodes() { return context_.graph().operators().attentions; }
 
 private:
-    static context_options options(flash_attention attention, bool unified, int32_t threads) {
+    static context_options options(operators chosen, bool unified, int32_t threads) {
         context_options result;
         result.max_sequences = n_sequences;
         result.context_size = 128;
         result.threads = threads;
         result.unified_memory = unified;
-        result.attention = attention;
+        result.attention = chosen == operators::no_flash_attention ? flash_attention::off : flash_attention::on;
+        result.own_operators = chosen == operators::own;
         return result;
     }
 
@@ -85,9 +88,9 @@ TEST(attention_of_every_architecture_says_what_it_says_without_flash_attention) 
     for (const std::string & architecture : synthetic::architecture_names()) {
         const std::shared_ptr<const model> source = synthetic::tiny_model(architecture);
         for (const bool unified : {true, false}) {
-            run plain(source, flash_attention::off, unified);
-            run theirs(source, flash_attention::upstream, unified);
-            run own(source, flash_attention::on, unified);
+            run plain(source, operators::no_flash_attention, unified);
+            run theirs(source, operators::upstream, unified);
+            run own(source, operators::own, unified);
             // Float16 keys and values are all that ours rounds; upstream's sums are float16 as well.
             CHECK(distance(own.logits(), plain.logits()) < distance(theirs.logits(), plain.logits()));
             CHECK_NEAR(distance(own.logits(), plain.logits()), 0, 1e-3);
@@ -100,12 +103,12 @@ TEST(attention_of_every_architecture_says_what_it_says_without_flash_attention) 
 
 TEST(attention_of_a_model_has_the_same_bits_with_two_threads) {
     const std::shared_ptr<const model> source = synthetic::tiny_model("qwen3");
-    CHECK(run(source, flash_attention::on, true, 2).logits() == run(source, flash_attention::on, true).logits());
+    CHECK(run(source, operators::own, true, 2).logits() == run(source, operators::own, true).logits());
 }
 
 TEST(attention_does_not_depend_on_whether_sequences_share_a_memory) {
     const std::shared_ptr<const model> source = synthetic::tiny_model("qwen3");
-    run shared(source, flash_attention::on, true);
-    run separate(source, flash_attention::on, false);
+    run shared(source, operators::own, true);
+    run separate(source, operators::own, false);
     CHECK_NEAR(distance(shared.logits(), separate.logits()), 0, 1e-4);
 }

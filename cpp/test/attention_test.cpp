@@ -73,8 +73,8 @@ public:
 
     /// [streams][rows][heads][value size]
     std::vector<float> compute(int threads = 1) {
-        attention_scratch scratch;
-        scratch.reserve(threads, attention_scratch_floats(result_));
+        thread_scratch scratch;
+        scratch.reserve(threads, attention_scratch_bytes(result_));
         attention_settings settings{&visible_, &scratch, scale, what_.softcap};
         auto * data = static_cast<float *>(result_->data);
         const auto count = static_cast<size_t>(ggml_nelements(result_));

@@ -20,7 +20,7 @@ context_options options(int32_t sequences, int32_t batch = 512, bool unified = t
     result.batch_size = batch;
     result.threads = threads;
     result.unified_memory = unified;
-    result.attention = flash_attention::upstream;  // as the references have it
+    result.own_operators = false;  // as the references have it
     return result;
 }
 

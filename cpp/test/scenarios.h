@@ -160,7 +160,7 @@ inline context_options options_of(const scenario & each) {
     options.batch_size = each.batch;
     options.threads = each.threads;
     options.unified_memory = each.unified;
-    options.attention = flash_attention::upstream;  // as the references have it
+    options.own_operators = false;  // as the references have it
     return options;
 }
 

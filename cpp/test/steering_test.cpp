@@ -17,7 +17,7 @@ context_options options(int32_t sequences) {
     result.max_sequences = sequences;
     result.context_size = 256;
     result.threads = 1;
-    result.attention = flash_attention::upstream;  // as the references have it
+    result.own_operators = false;  // as the references have it
     return result;
 }
 

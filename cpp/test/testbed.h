@@ -32,25 +32,28 @@ inline std::shared_ptr<const model> chat_model() {
     return loaded;
 }
 
-/// The same model with float32 weights, converted once to a temporary file: float16 weights round activations, and that
-/// rounding depends on what else is in the batch.
+/// A model's weights as float32 numbers, converted to a temporary file.
+inline std::shared_ptr<const model> in_float32(const std::string & from) {
+    init_backend("");
+    const std::string file =
+        (std::filesystem::temp_directory_path() / ("llama-steer-" + std::to_string(std::random_device{}()) + ".gguf"))
+            .string();
+    llama_model_quantize_params params = llama_model_quantize_default_params();
+    params.ftype = LLAMA_FTYPE_ALL_F32;
+    params.allow_requantize = true;
+    params.nthread = 1;
+    if (llama_model_quantize(from.c_str(), file.c_str(), &params) != 0) {
+        throw std::runtime_error("cannot convert " + from);
+    }
+    std::shared_ptr<const model> converted = model::load(file, options_of_test_models());
+    std::filesystem::remove(file);
+    return converted;
+}
+
+/// The test-bed's model with float32 weights: float16 weights round activations, and that rounding depends on what else
+/// is in the batch.
 inline std::shared_ptr<const model> exact_model() {
-    static const std::shared_ptr<const model> loaded = [] {
-        init_backend("");
-        const std::string file = (std::filesystem::temp_directory_path() /
-                                  ("llama-steer-" + std::to_string(std::random_device{}()) + ".gguf"))
-                                     .string();
-        llama_model_quantize_params params = llama_model_quantize_default_params();
-        params.ftype = LLAMA_FTYPE_ALL_F32;
-        params.allow_requantize = true;
-        params.nthread = 1;
-        if (llama_model_quantize(path("valdoria-chat.gguf").c_str(), file.c_str(), &params) != 0) {
-            throw std::runtime_error("cannot convert the test-bed model");
-        }
-        std::shared_ptr<const model> converted = model::load(file, options_of_test_models());
-        std::filesystem::remove(file);
-        return converted;
-    }();
+    static const std::shared_ptr<const model> loaded = in_float32(path("valdoria-chat.gguf"));
     return loaded;
 }
 
