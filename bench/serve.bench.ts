@@ -50,7 +50,6 @@ const throughputSides: Sides = {
     "not steered": { side: ours, load: { steering: "off" } },
     "one vector for all": { side: ours, load: { steering: "one" } },
     "a vector for each": { side: ours, load: { steering: "each" } },
-    "a vector for each, separate memories": { side: ours, load: { steering: "each", unifiedMemory: false } },
 };
 
 /** Runs a load on all sides, round by round. */

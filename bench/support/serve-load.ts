@@ -15,7 +15,6 @@ export interface ServeLoad {
     /** Ours alone: who is steered, and options of the context. */
     steering?: "off" | "one" | "each";
     promptBudget?: number;
-    unifiedMemory?: boolean;
 }
 
 /** What came of it, times in milliseconds. */

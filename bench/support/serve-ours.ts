@@ -12,7 +12,6 @@ serveLoads(async (load) => {
         sequences: load.clients + (load.beside?.clients ?? 0),
         contextSize: load.contextSize,
         threads: load.threads,
-        unifiedMemory: load.unifiedMemory ?? true,
         ...(load.promptBudget === undefined ? {} : { promptBudget: load.promptBudget }),
     });
     // The other side keeps no prefixes either.

@@ -1,12 +1,6 @@
 #include "attention/attention_math.h"
 
-#include "attention/lanes.h"
-
-#if LLAMA_STEER_VECTORS && (defined(__x86_64__) || defined(_M_X64))
-#define LLAMA_STEER_X86 1
-#else
-#define LLAMA_STEER_X86 0
-#endif
+#include "base/lanes.h"
 
 namespace llama_steer {
 
@@ -45,21 +39,6 @@ LLAMA_STEER_INLINE void score(const float * query, int64_t query_stride, int cou
         score_block<width_of_lanes, 1>(query + q * query_stride, query_stride, keys, key_stride, cells, width,
                                        scores + q * tile_cells);
     }
-}
-
-template <int width_of_lanes>
-LLAMA_STEER_INLINE float largest(const float * scores) {
-    lanes<width_of_lanes> found, some;
-    found.load(scores);
-    LLAMA_STEER_UNROLL for (int c = width_of_lanes; c < tile_cells; c += width_of_lanes) {
-        some.load(scores + c);
-        found.take_larger(some);
-    }
-    float each[width_of_lanes];
-    found.store(each);
-    float result = each[0];
-    LLAMA_STEER_UNROLL for (int i = 1; i < width_of_lanes; ++i) result = each[i] > result ? each[i] : result;
-    return result;
 }
 
 template <int width_of_lanes>
@@ -147,7 +126,9 @@ LLAMA_STEER_INLINE void scale(float * row, float by, int64_t width) {
                                 int64_t key_stride, int cells, int64_t width, float * scores) {                        \
         score<lanes, queries>(query, query_stride, count, keys, key_stride, cells, width, scores);                     \
     }                                                                                                                  \
-    attribute float largest_##name(const float * scores) { return largest<lanes>(scores); }                            \
+    attribute float largest_##name(const float * scores) {                                                                \
+        return largest_of<lanes>(scores, tile_cells / (4 * (lanes)));                                                  \
+    }                            \
     attribute float exponentiate_##name(float * scores, float subtracted) {                                            \
         return exponentiate<lanes>(scores, subtracted);                                                                \
     }                                                                                                                  \

@@ -2,6 +2,7 @@
 
 #include "engine/generation.h"
 #include "engine/live_strengths.h"
+#include "engine/prompt_shares.h"
 #include "engine/requests.h"
 #include "engine/sequence_table.h"
 #include "model/context.h"
@@ -102,6 +103,7 @@ private:
     // Used on the engine's thread only.
     std::unique_ptr<context> context_;
     std::vector<std::unique_ptr<generation>> generations_;
+    prompt_divider prompts_;
     std::vector<llama_token_data> scratch_;
 
     mutable std::mutex mutex_;

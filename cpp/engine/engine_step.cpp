@@ -65,7 +65,7 @@ void engine::join_all(pass & next) {
     }
     // Also where nobody waits: who asks in the middle of a pass waits for its end.
     const int32_t room = std::min(next.room(), std::max(options_.prompt_budget, static_cast<int32_t>(entering.size())));
-    const std::vector<int32_t> shares = prompt_shares(wanted, room);
+    const std::vector<int32_t> shares = prompts_.divide(wanted, room);
     for (size_t i = 0; i < entering.size(); ++i) {
         entering[i]->join(next, shares[i]);
     }

@@ -16,6 +16,14 @@ std::vector<size_t> ascending(const std::vector<int32_t> & values) {
     return order;
 }
 
+void give_shortest_first(std::vector<int32_t> & shares, const std::vector<int32_t> & wanted, int32_t room) {
+    for (const size_t each : ascending(wanted)) {
+        const int32_t more = std::min(wanted[each] - shares[each], room);
+        shares[each] += more;
+        room -= more;
+    }
+}
+
 }  // namespace
 
 std::vector<int32_t> fair_shares(const std::vector<int32_t> & wanted, int32_t room) {
@@ -32,13 +40,27 @@ std::vector<int32_t> fair_shares(const std::vector<int32_t> & wanted, int32_t ro
 std::vector<int32_t> prompt_shares(const std::vector<int32_t> & wanted, int32_t room) {
     const auto count = static_cast<int32_t>(wanted.size());
     std::vector<int32_t> shares = fair_shares(wanted, std::max((room + 1) / 2, std::min(count, room)));
-    room -= std::accumulate(shares.begin(), shares.end(), 0);
-    for (const size_t each : ascending(wanted)) {
-        const int32_t more = std::min(wanted[each] - shares[each], room);
-        shares[each] += more;
-        room -= more;
-    }
+    give_shortest_first(shares, wanted, room - std::accumulate(shares.begin(), shares.end(), 0));
     return shares;
+}
+
+std::vector<int32_t> prompt_divider::divide(const std::vector<int32_t> & wanted, int32_t room) {
+    std::vector<int32_t> fair = prompt_shares(wanted, room);
+    const auto [shortest, longest] = std::minmax_element(wanted.begin(), wanted.end());
+    if (!wanted.empty() && *shortest <= *longest / 2) {
+        std::vector<int32_t> shares(wanted.size(), 0);
+        give_shortest_first(shares, wanted, room);
+        int32_t lacking = 0;
+        for (size_t i = 0; i < wanted.size(); ++i) {
+            lacking += std::max(0, fair[i] - shares[i]);
+        }
+        if (lacking > 0 && lent_ + lacking <= limit) {
+            lent_ += lacking;
+            return shares;
+        }
+    }
+    lent_ = std::max(0, lent_ - room / 2);
+    return fair;
 }
 
 }  // namespace llama_steer

@@ -1,6 +1,7 @@
 #include "model/sampler.h"
 
 #include "base/error.h"
+#include "base/log_sum_exp.h"
 
 #include <algorithm>
 #include <cmath>
@@ -28,16 +29,6 @@ void check(const sampler_options & options, int32_t n_vocabulary) {
         require(bias.token >= 0 && bias.token < n_vocabulary, "logitBias names a token that is not in the vocabulary");
         require(!std::isnan(bias.bias) && bias.bias != INFINITY, "logitBias must be finite or -Infinity");
     }
-}
-
-/// ln of the sum of exp(logits), without overflow.
-double log_sum_exp(const float * logits, int32_t count) {
-    const float peak = *std::max_element(logits, logits + count);
-    double sum = 0;
-    for (int32_t i = 0; i < count; ++i) {
-        sum += std::exp(static_cast<double>(logits[i] - peak));
-    }
-    return static_cast<double>(peak) + std::log(sum);
 }
 
 /// The `count` tokens of the largest logits, the largest first; of equal ones the lower id.

@@ -181,6 +181,46 @@ TEST(half_of_the_room_goes_to_the_shortest) {
     });
 }
 
+TEST(a_short_prompt_takes_all_while_what_it_is_lent_is_little) {
+    using shares = std::vector<int32_t>;
+    prompt_divider prompts;
+    CHECK(prompts.divide({}, 8) == shares{});
+    CHECK(prompts.divide({50}, 8) == shares{8});
+    // Not short beside each other.
+    CHECK((prompts.divide({100, 60}, 8) == shares{2, 6}));
+    CHECK_EQ(prompts.lent(), 0);
+    CHECK((prompts.divide({100, 50}, 8) == shares{0, 8}));
+    CHECK_EQ(prompts.lent(), 2);
+    CHECK((prompts.divide({100, 3, 100, 3}, 8) == shares{2, 3, 0, 3}));
+    CHECK_EQ(prompts.lent(), 3);
+    // What is left of them is given back.
+    CHECK((prompts.divide({100}, 8) == shares{8}));
+    CHECK_EQ(prompts.lent(), 0);
+    CHECK((prompts.divide({100, 3}, 0) == shares{0, 0}));
+}
+
+TEST(a_stream_of_short_prompts_slows_long_ones_and_never_stops_them) {
+    prompt_divider prompts;
+    int32_t longs = 0;
+    constexpr int32_t passes = 1000;
+    constexpr int32_t room = 16;
+    for (int32_t pass = 0; pass < passes; ++pass) {
+        const std::vector<int32_t> given = prompts.divide({1000, 20, 1000}, room);
+        CHECK_EQ(sum(given), room);
+        CHECK(prompts.lent() <= prompt_divider::limit);
+        longs += given[0] + given[2];
+    }
+    // In the long run a pass in three at least is not lent, and gives the long ones five of sixteen.
+    CHECK(longs >= passes / 3 * 5);
+    with_random_prompts(5, [&](const std::vector<int32_t> & wanted, int32_t room_of_pass) {
+        const std::vector<int32_t> given = prompts.divide(wanted, room_of_pass);
+        CHECK_EQ(sum(given), std::min(sum(wanted), room_of_pass));
+        for (size_t i = 0; i < wanted.size(); ++i) {
+            CHECK(given[i] >= 0 && given[i] <= wanted[i]);
+        }
+    });
+}
+
 TEST(a_running_answer_gets_a_token_in_every_step_while_a_long_prompt_enters) {
     const recording_run run(options(2), endless(0, testbed::prompt(0), 60), {request(1, long_prompt(250), 4)});
     const size_t first = run.first_step(1);
@@ -202,8 +242,7 @@ TEST(a_short_prompt_does_not_wait_for_the_long_ones_before_it) {
     const recording_run run(options(4), endless(0, testbed::prompt(0), 80),
                             {request(1, long_prompt(200), 2), request(2, long_prompt(200), 2), request(3, brief, 2)});
     const size_t steps = run.first_step(3) - 3 + 1;
-    // Of 8 tokens in every step a third of the first half, rounded up, and all of the other.
-    CHECK_EQ(steps, (brief.size() + 5) / 6);
+    CHECK_EQ(steps, (brief.size() + 7) / 8);
     CHECK(run.first_step(1) > run.first_step(3) + 20);
     CHECK(run.first_step(2) > run.first_step(3) + 20);
 }

@@ -25,7 +25,6 @@ interface ServerOptions extends ModelOptions, VectorOptions {
     sequences: number;
     contextSize?: number;
     promptBudget: number;
-    separateMemories?: true;
     maxStrength?: number;
     uploads?: true;
     logPrompts?: true;
@@ -60,7 +59,6 @@ export function addServe(program: Command): void {
             whole(1, 1 << 16),
             defaultPromptBudget,
         )
-        .option("--separate-memories", "one for each answer: faster with many at once, but nothing of prompts is kept")
         .option("--max-strength <x>", "of a request's steering, either way (default: 4)", number(0))
         .option("--uploads", "let clients upload vectors, and delete those")
         .option("--log-prompts", "log the text of prompts and answers, up to 4096 characters of each")
@@ -131,14 +129,9 @@ function limitsOf({ maxStrength }: ServerOptions): NonNullable<ServeOptions["lim
 function openContext(run: CommandRun, model: Model, options: ServerOptions): Promise<Context> {
     const { sequences, threads, contextSize = Math.min(model.info.trainingContext, largestDefaultContext) } = options;
     // Sequences beyond those that answer keep the beginnings of prompts; they get no memory of their own.
-    const memory = options.separateMemories
-        ? { sequences, unifiedMemory: false }
-        : {
-              sequences: Math.min(mostSequences, sequences + Math.ceil(sequences / 2)),
-              memoryTokens: sequences * contextSize,
-          };
     return model.createContext({
-        ...memory,
+        sequences: Math.min(mostSequences, sequences + Math.ceil(sequences / 2)),
+        memoryTokens: sequences * contextSize,
         contextSize,
         promptBudget: options.promptBudget,
         signal: run.signal,

@@ -15,6 +15,12 @@
 #define LLAMA_STEER_VECTORS 0
 #endif
 
+#if LLAMA_STEER_VECTORS && defined(__x86_64__)
+#define LLAMA_STEER_X86 1
+#else
+#define LLAMA_STEER_X86 0
+#endif
+
 #if defined(__GNUC__) && !defined(__clang__)
 #define LLAMA_STEER_UNROLL _Pragma("GCC unroll 16")
 #else
@@ -142,6 +148,28 @@ LLAMA_STEER_INLINE void totals(const lanes<count> (&of)[4], float * to) {
     lanes<count / 2> halves[4];
     LLAMA_STEER_UNROLL for (int i = 0; i < 4; ++i) add_halves<count>(of[i], halves[i]);
     totals(halves, to);
+}
+
+/// The largest of `blocks` times four vectors of numbers.
+template <int count>
+LLAMA_STEER_INLINE float largest_of(const float * numbers, int64_t blocks) {
+    lanes<count> found[4];
+    LLAMA_STEER_UNROLL for (int k = 0; k < 4; ++k) found[k].load(numbers + k * count);
+    for (int64_t block = 1; block < blocks; ++block) {
+        LLAMA_STEER_UNROLL for (int k = 0; k < 4; ++k) {
+            lanes<count> some;
+            some.load(numbers + (4 * block + k) * count);
+            found[k].take_larger(some);
+        }
+    }
+    found[0].take_larger(found[1]);
+    found[2].take_larger(found[3]);
+    found[0].take_larger(found[2]);
+    float each[count];
+    found[0].store(each);
+    float result = each[0];
+    LLAMA_STEER_UNROLL for (int i = 1; i < count; ++i) result = each[i] > result ? each[i] : result;
+    return result;
 }
 
 }  // namespace llama_steer
