@@ -182,3 +182,30 @@ test("contexts of one model work side by side, and disposing one leaves the othe
     t.deepEqual(await ask(contexts.slice(1)), [answer, answer]);
     await Promise.all(contexts.map((each) => each.dispose()));
 });
+
+test("the place of a sequence that generates nothing is free at once, and empty for whoever takes it", async (t) => {
+    const context = await chatContext({ sequences: 1 });
+    const first = context.sequence();
+    t.is(context.freeSequences, 0);
+    await first.evaluate(Int32Array.of(1, 2, 3));
+    const gone = first.dispose();
+    t.is(context.freeSequences, 1);
+    const second = context.sequence();
+    t.is(second.id, first.id);
+    t.is(second.position, 0);
+    const { text } = await second.generate(prompt, { maxTokens: 8 }).result();
+    await gone;
+    t.true(second.position > 3);
+    const third = await chatContext({ sequences: 1 });
+    t.is((await third.sequence().generate(prompt, { maxTokens: 8 }).result()).text, text);
+    // Given back again and again before anything has run.
+    for (let i = 0; i < 3; i++) {
+        const each = context.freeSequences === 0 ? second : context.sequence();
+        void each.evaluate(Int32Array.of(1, 2));
+        void each.dispose();
+    }
+    const last = context.sequence();
+    t.is((await last.generate(prompt, { maxTokens: 8 }).result()).text, text);
+    await context.dispose();
+    await third.dispose();
+});

@@ -243,12 +243,15 @@ test("stop strings and bounds of length end an answer", async (t) => {
     t.is((brief as OpenAI.ChatCompletion).choices[0]?.finish_reason, "length");
 });
 
+/** As logit_bias: no answer ends before its longest. */
+function withoutEnd(): Record<number, number> {
+    const { tokenizer } = scheduler.context.model;
+    const all = Array.from({ length: tokenizer.vocabularySize }, (_, token) => token);
+    return Object.fromEntries(all.filter((token) => tokenizer.isEndOfGeneration(token)).map((token) => [token, -100]));
+}
+
 test("a client that goes away ends its answer", async (t) => {
-    const ban = Object.fromEntries(
-        Array.from({ length: scheduler.context.model.tokenizer.vocabularySize }, (_, token) => token)
-            .filter((token) => scheduler.context.model.tokenizer.isEndOfGeneration(token))
-            .map((token) => [token, -100]),
-    );
+    const ban = withoutEnd();
     const stream = await client.chat.completions.create({ ...chat, max_tokens: 200, logit_bias: ban, stream: true });
     const before = scheduler.statistics.aborted;
     for await (const _ of stream) break;
@@ -410,8 +413,8 @@ test("an endless body is read no further than allowed, and a slow one not for ev
 test("a full queue is a 429 that says when to come again", async (t) => {
     const narrow = new Scheduler(await exactContext({ sequences: 1 }), { queueLimit: 0 });
     const answer = clientOf({ scheduler: narrow });
-    const running = answer.chat.completions.create({ ...chat, max_tokens: 100, temperature: 2 });
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    const running = answer.chat.completions.create({ ...chat, max_tokens: 200, logit_bias: withoutEnd() });
+    while (narrow.statistics.running === 0) await new Promise((resolve) => setImmediate(resolve));
     const failure = await failureOf(() => answer.chat.completions.create(chat));
     t.true(failure instanceof OpenAI.RateLimitError, String(failure));
     t.is((failure as APIError).headers?.get("retry-after"), "1");

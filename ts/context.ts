@@ -129,6 +129,8 @@ export class Context {
     readonly #hub: GenerationHub;
     readonly #sequences = new Map<number, Sequence>();
     readonly #captures = new Map<number, Capture>();
+    /** Places of sequences that were given back, until what they held is gone. */
+    readonly #emptying = new Map<number, Promise<void>>();
     #sites: Sites | undefined;
     #closed: Promise<void> | undefined;
     #disposed: Promise<void> | undefined;
@@ -176,6 +178,11 @@ export class Context {
             `all ${this.options.sequences} sequences of this context are in use: dispose one, or create the context ` +
                 "with more",
         );
+    }
+
+    /** How many sequences {@link sequence} would still give. */
+    get freeSequences(): number {
+        return this.options.sequences - this.#sequences.size;
     }
 
     /**
@@ -308,8 +315,23 @@ export class Context {
     }
 
     /** @internal */
-    release(sequence: Sequence): void {
-        this.#sequences.delete(sequence.id);
+    release(sequence: Sequence, emptied: Promise<unknown>): Promise<void> {
+        const { id } = sequence;
+        this.#sequences.delete(id);
+        const gone = (): void => {
+            if (this.#emptying.get(id) === released) {
+                this.#emptying.delete(id);
+            }
+        };
+        // It can only fail because the context is being disposed, which frees the sequence as well.
+        const released = emptied.then(gone, gone);
+        this.#emptying.set(id, released);
+        return released;
+    }
+
+    /** @internal Tokens of a sequence; none of those that its place held before. */
+    positionOf({ id }: Sequence): number {
+        return this.#emptying.has(id) ? 0 : this.#native.position(id);
     }
 
     /** True once {@link dispose} was called. */

@@ -35,7 +35,7 @@ export class Sequence {
     /** Tokens in its memory. */
     get position(): number {
         this.checkUsable();
-        return this.#native.position(this.id);
+        return this.context.positionOf(this);
     }
 
     /**
@@ -183,7 +183,7 @@ export class Sequence {
     /** @internal Something failed: what the sequence holds is no longer known from the calls. */
     recount(): void {
         if (this.#disposed === undefined && !this.context.disposed) {
-            this.#empty = this.#native.position(this.id) === 0;
+            this.#empty = this.context.positionOf(this) === 0;
         }
     }
 
@@ -199,23 +199,28 @@ export class Sequence {
 
     /**
      * Ends the answer being generated, waits for evaluations, forgets all tokens and gives the place back to the context.
-     * Calling it again does nothing.
+     * Where no answer is being generated, the place is free at once, and only the promise waits. Calling it again does
+     * nothing.
      */
     dispose(): Promise<void> {
-        this.#disposed ??= this.#release();
+        const running = this.#running.filter((each) => !each.ended);
+        this.#disposed ??=
+            running.length === 0
+                ? this.#release()
+                : Promise.all(running.map((each) => each.abort())).then(() => this.#release());
         return this.#disposed;
     }
 
-    async #release(): Promise<void> {
-        await Promise.all(this.#running.map((each) => each.abort()));
+    /** What is called for the place after this also runs after this, so that nobody has to wait for it. */
+    #release(): Promise<void> {
         this.#steering = [];
         this.context.registry.set(this.id, []);
+        let emptied: Promise<unknown> = Promise.resolve();
         if (!this.context.disposed) {
             this.#native.setSteering(this.id, []);
-            // It can only fail because the context is being disposed, which frees the sequence as well.
-            await this.#native.truncate(this.id, 0).catch(() => {});
+            emptied = this.#native.truncate(this.id, 0);
         }
-        this.context.release(this);
+        return this.context.release(this, emptied);
     }
 
     [Symbol.asyncDispose](): Promise<void> {

@@ -126,9 +126,9 @@ LLAMA_STEER_INLINE void scale(float * row, float by, int64_t width) {
                                 int64_t key_stride, int cells, int64_t width, float * scores) {                        \
         score<lanes, queries>(query, query_stride, count, keys, key_stride, cells, width, scores);                     \
     }                                                                                                                  \
-    attribute float largest_##name(const float * scores) {                                                                \
+    attribute float largest_##name(const float * scores) {                                                             \
         return largest_of<lanes>(scores, tile_cells / (4 * (lanes)));                                                  \
-    }                            \
+    }                                                                                                                  \
     attribute float exponentiate_##name(float * scores, float subtracted) {                                            \
         return exponentiate<lanes>(scores, subtracted);                                                                \
     }                                                                                                                  \

@@ -68,8 +68,9 @@ export class Admission {
         const best = this.#bestHolder(job);
         job.likelyShared = best?.length ?? 0;
         const missing = this.missingTokens(job.need);
-        const hasSequence = this.#freeSequences() > 0;
-        if (hasSequence && missing <= 0) {
+        const hasSequence = this.#context.freeSequences > 0;
+        // A place that is given up is free at once, unlike its memory.
+        if (missing <= 0 && (hasSequence || this.#cache.evict(best?.holder) !== undefined)) {
             if (best !== undefined) {
                 this.#cache.touch(best.holder);
             }
@@ -83,10 +84,6 @@ export class Admission {
         }
         const gaveUp = this.#cache.leaving > 0 || this.#evict(missing, best?.holder);
         return gaveUp || this.#running.size > 0 ? "wait" : "never";
-    }
-
-    #freeSequences(): number {
-        return this.#context.options.sequences - this.#running.size - this.#cache.size - this.#cache.leaving;
     }
 
     /** How many tokens too few the memory has for one that needs `need`; not positive where it fits. */
