@@ -226,9 +226,12 @@ private:
                 scores[c] = (seen >> c & 1) != 0 ? scores[c] : none;
             }
         }
-        const float before = at_.largest[query];
-        const float now = std::max(before, math_.largest(scores));
+        const float now = std::max(at_.largest[query], math_.largest(scores));
         if (now == none) {
+            // Nothing is seen, or nothing that is a number.
+            if (std::any_of(scores, scores + cells, [](float each) { return std::isnan(each); })) {
+                at_.totals[query] = std::numeric_limits<float>::quiet_NaN();
+            }
             std::fill(scores, scores + cells, 0.0F);
             return;
         }

@@ -49,7 +49,8 @@ struct lanes {
     LLAMA_STEER_INLINE void add_product(const lanes & a, float b) { value += a.value * b; }
     LLAMA_STEER_INLINE void take_larger(const lanes & other) { value = value > other.value ? value : other.value; }
 
-    /// e to the power of each, for powers of at most 0; 0 below -87, where the result would hardly be a number.
+    /// e to the power of each, for powers of at most 0; 0 from -87 on down, where the result would hardly be a number.
+    /// What is no number stays none.
     LLAMA_STEER_INLINE void exponentiate() {
         // x = n ln 2 + r with |r| <= ln 2 / 2: 2^n goes into the exponent's bits, e^r is a polynomial. Adding 1.5 *
         // 2^23 rounds to whole numbers and leaves them in the lowest bits.
@@ -65,7 +66,7 @@ struct lanes {
         sum = sum * (r * r) + r + 1.0F;
         // Casts between vectors of one size keep the bits.
         const integers scaled = (integers)sum + ((integers)shifted << 23);
-        value = (floats)(scaled & (x > -87.0F));
+        value = (floats)(scaled & ~(x <= -87.0F));
     }
 };
 
@@ -99,7 +100,7 @@ struct lanes {
         for (int i = 0; i < count; ++i) value[i] = value[i] > other.value[i] ? value[i] : other.value[i];
     }
     void exponentiate() {
-        for (float & each : value) each = each > -87.0F ? std::exp(each) : 0.0F;
+        for (float & each : value) each = each <= -87.0F ? 0.0F : std::exp(each);
     }
 };
 

@@ -54,18 +54,18 @@ void engine::step() {
 void engine::join_all(pass & next) {
     // Answers first: a long prompt must not keep them waiting.
     std::vector<generation *> entering;
-    std::vector<int32_t> wanted;
+    std::vector<entering_prompt> prompts;
     for (const auto & each : generations_) {
         if (each->answering()) {
             each->join(next, 1);
         } else {
             entering.push_back(each.get());
-            wanted.push_back(each->prompt_left());
+            prompts.push_back({each->prompt_size(), each->prompt_left()});
         }
     }
     // Also where nobody waits: who asks in the middle of a pass waits for its end.
     const int32_t room = std::min(next.room(), std::max(options_.prompt_budget, static_cast<int32_t>(entering.size())));
-    const std::vector<int32_t> shares = prompts_.divide(wanted, room);
+    const std::vector<int32_t> shares = prompts_.divide(prompts, room);
     for (size_t i = 0; i < entering.size(); ++i) {
         entering[i]->join(next, shares[i]);
     }

@@ -28,6 +28,8 @@ public:
     int32_t sequence() const { return request_.sequence; }
     bool answering() const { return cursor_ == request_.prompt.size(); }
 
+    /// Tokens of the prompt that had to be evaluated: all but those it shares.
+    int32_t prompt_size() const { return static_cast<int32_t>(request_.prompt.size()) - shared_; }
     /// Tokens of the prompt that are not evaluated yet.
     int32_t prompt_left() const { return static_cast<int32_t>(request_.prompt.size() - cursor_); }
     /// Tokens by which the sequence can still grow.

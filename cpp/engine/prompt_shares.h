@@ -14,15 +14,21 @@ std::vector<int32_t> fair_shares(const std::vector<int32_t> & wanted, int32_t ro
 /// where prompts are finished one after the other and not all at last.
 std::vector<int32_t> prompt_shares(const std::vector<int32_t> & wanted, int32_t room);
 
-/// Divides pass after pass. Where some prompt has at most half of what the longest has left, those that have least left
-/// take all, which brings a short prompt's first token in as few passes as it needs; what the others lack of their
-/// prompt_shares is lent. At most `limit` tokens are, and every pass that lends nothing gives back half of its room, so
-/// that a stream of short prompts slows long ones and never stops them.
+/// A prompt that enters, in tokens.
+struct entering_prompt {
+    int32_t size;  ///< all that had to be computed of it
+    int32_t left;  ///< what still has to be
+};
+
+/// Divides pass after pass. A prompt of at most half the size of the longest is short: the short ones take all, those
+/// that have least left before others, which brings their first tokens in as few passes as they need. What the others
+/// lack of their prompt_shares is lent. At most `limit` tokens are, and every pass that lends nothing gives back half
+/// of its room, so that a stream of short prompts slows long ones and never stops them.
 class prompt_divider {
 public:
     static constexpr int32_t limit = 256;
 
-    std::vector<int32_t> divide(const std::vector<int32_t> & wanted, int32_t room);
+    std::vector<int32_t> divide(const std::vector<entering_prompt> & prompts, int32_t room);
     int32_t lent() const { return lent_; }
 
 private:

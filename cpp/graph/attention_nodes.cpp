@@ -57,17 +57,22 @@ void take_over(ggml_tensor * node, ggml_context * context, attention_settings & 
 
 }  // namespace
 
-attention_nodes::attention_nodes(own_operators & ours, const built_graph & graph) {
+attention_nodes::attention_nodes(own_operators & ours, const built_graph & graph, const graph_editor & editor) {
     ours.attentions = 0;
     if (!ours.fit(graph)) {
         return;
     }
-    const int count = ggml_graph_n_nodes(graph.graph);
-    for (int i = 0; i < count; ++i) {
-        ggml_tensor * node = ggml_graph_node(graph.graph, i);
-        if (!can_compute(node, graph.batch.n_tokens)) {
-            continue;
+    std::vector<ggml_tensor *> nodes;
+    for (ggml_tensor * node : editor.all()) {
+        if (can_compute(node, graph.batch.n_tokens)) {
+            nodes.push_back(node);
         }
+    }
+    // Each takes the header of a node, from which its operator is copied.
+    if (!editor.has_room(static_cast<int>(nodes.size()))) {
+        return;
+    }
+    for (ggml_tensor * node : nodes) {
         const upstream_parameters parameters = parameters_of(node);
         settings_.push_back({&seen_through(node->src[3]).visible, &ours.scratch, parameters.scale, parameters.softcap});
         take_over(node, graph.context, settings_.back());

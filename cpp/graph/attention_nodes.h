@@ -2,6 +2,7 @@
 
 #include "attention/attention.h"
 #include "attention/visible_cells.h"
+#include "graph/graph_editor.h"
 #include "graph/own_operators.h"
 #include "graph/seam.h"
 
@@ -17,8 +18,8 @@ namespace llama_steer {
 /// Positions as biases (ALiBi) are left to upstream.
 class attention_nodes {
 public:
-    /// Changes the graph's nodes in place. Throws std::bad_alloc.
-    attention_nodes(own_operators & ours, const built_graph & graph);
+    /// Changes the graph's nodes in place; none where the graph has no room. Throws std::bad_alloc.
+    attention_nodes(own_operators & ours, const built_graph & graph, const graph_editor & editor);
 
     /// Reads who sees what; upstream has filled its masks. Before every computation of the graph.
     void set(const micro_batch & batch);

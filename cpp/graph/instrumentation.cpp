@@ -40,7 +40,7 @@ public:
                        graph_editor & editor)
         : owner_(owner),
           epoch_(owner.epoch()),
-          attention_(owner.operators(), graph),
+          attention_(owner.operators(), graph, editor),
           steering_(owner.steering(), graph, editor, owner.directions()) {
         for (const located_tap & each : taps) {
             taps_.push_back(std::make_unique<tap_nodes>(each.target, each.sites, graph, editor, owner.layout()));

@@ -185,18 +185,21 @@ TEST(a_short_prompt_takes_all_while_what_it_is_lent_is_little) {
     using shares = std::vector<int32_t>;
     prompt_divider prompts;
     CHECK(prompts.divide({}, 8) == shares{});
-    CHECK(prompts.divide({50}, 8) == shares{8});
-    // Not short beside each other.
-    CHECK((prompts.divide({100, 60}, 8) == shares{2, 6}));
+    CHECK((prompts.divide({{50, 50}}, 8) == shares{8}));
+    // Not short beside each other, however little is left.
+    CHECK((prompts.divide({{100, 100}, {60, 6}}, 8) == shares{2, 6}));
     CHECK_EQ(prompts.lent(), 0);
-    CHECK((prompts.divide({100, 50}, 8) == shares{0, 8}));
+    CHECK((prompts.divide({{100, 100}, {50, 50}}, 8) == shares{0, 8}));
     CHECK_EQ(prompts.lent(), 2);
-    CHECK((prompts.divide({100, 3, 100, 3}, 8) == shares{2, 3, 0, 3}));
+    // Before what is nearly through.
+    CHECK((prompts.divide({{100, 5}, {50, 7}}, 8) == shares{1, 7}));
+    CHECK_EQ(prompts.lent(), 6);
+    CHECK((prompts.divide({{100, 100}, {20, 3}, {100, 100}, {3, 3}}, 8) == shares{2, 3, 0, 3}));
+    CHECK_EQ(prompts.lent(), 7);
+    // What was lent is given back.
+    CHECK((prompts.divide({{100, 100}}, 8) == shares{8}));
     CHECK_EQ(prompts.lent(), 3);
-    // What is left of them is given back.
-    CHECK((prompts.divide({100}, 8) == shares{8}));
-    CHECK_EQ(prompts.lent(), 0);
-    CHECK((prompts.divide({100, 3}, 0) == shares{0, 0}));
+    CHECK((prompts.divide({{100, 100}, {3, 3}}, 0) == shares{0, 0}));
 }
 
 TEST(a_stream_of_short_prompts_slows_long_ones_and_never_stops_them) {
@@ -205,7 +208,7 @@ TEST(a_stream_of_short_prompts_slows_long_ones_and_never_stops_them) {
     constexpr int32_t passes = 1000;
     constexpr int32_t room = 16;
     for (int32_t pass = 0; pass < passes; ++pass) {
-        const std::vector<int32_t> given = prompts.divide({1000, 20, 1000}, room);
+        const std::vector<int32_t> given = prompts.divide({{1000, 1000}, {20, 20}, {1000, 1000}}, room);
         CHECK_EQ(sum(given), room);
         CHECK(prompts.lent() <= prompt_divider::limit);
         longs += given[0] + given[2];
@@ -213,7 +216,11 @@ TEST(a_stream_of_short_prompts_slows_long_ones_and_never_stops_them) {
     // In the long run a pass in three at least is not lent, and gives the long ones five of sixteen.
     CHECK(longs >= passes / 3 * 5);
     with_random_prompts(5, [&](const std::vector<int32_t> & wanted, int32_t room_of_pass) {
-        const std::vector<int32_t> given = prompts.divide(wanted, room_of_pass);
+        std::vector<entering_prompt> entering;
+        for (size_t i = 0; i < wanted.size(); ++i) {
+            entering.push_back({wanted[i] * static_cast<int32_t>(1 + i % 3), wanted[i]});
+        }
+        const std::vector<int32_t> given = prompts.divide(entering, room_of_pass);
         CHECK_EQ(sum(given), std::min(sum(wanted), room_of_pass));
         for (size_t i = 0; i < wanted.size(); ++i) {
             CHECK(given[i] >= 0 && given[i] <= wanted[i]);
