@@ -50,6 +50,7 @@ const throughputSides: Sides = {
     "not steered": { side: ours, load: { steering: "off" } },
     "one vector for all": { side: ours, load: { steering: "one" } },
     "a vector for each": { side: ours, load: { steering: "each" } },
+    "not steered, llama.cpp's operators": { side: ours, load: { operators: "upstream" } },
 };
 
 /** Runs a load on all sides, round by round. */
@@ -75,7 +76,7 @@ async function throughput(
 ): Promise<ServeRow[]> {
     const rows: ServeRow[] = [];
     for (const clients of values.clients.split(",").map(Number)) {
-        const outcomes = await compare({ ...base, clients, requests: Math.max(24, turns * clients) }, throughputSides);
+        const outcomes = await compare({ ...base, clients, requests: Math.max(8, clients) * turns }, throughputSides);
         for (const [name, own] of outcomes) {
             const over = (other: string): number[] =>
                 own.map((each, round) => rateOf(each) / rateOf(outcomes.get(other)?.[round] as ServeOutcome));
@@ -139,7 +140,7 @@ try {
     if (wanted("testbed")) {
         const model = inRepository("models/testbed/valdoria-chat.gguf");
         const prompts = await chatPrompts(model);
-        rows.push(...(await throughput("test-bed", { model, threads, prompts, maxTokens: 64, contextSize: 128 }, 3)));
+        rows.push(...(await throughput("test-bed", { model, threads, prompts, maxTokens: 64, contextSize: 128 }, 12)));
     }
     const model = inRepository(".cache/bench/serve-46m-q8_0.gguf");
     if (wanted("synthetic") || wanted("waiting")) {
@@ -150,7 +151,7 @@ try {
     }
     const base = { model, threads, prompts: randomPrompts(64, 32), maxTokens: 32, contextSize: 128 };
     if (wanted("synthetic")) {
-        rows.push(...(await throughput("46 M parameters, Q8_0", base, 1)));
+        rows.push(...(await throughput("46 M parameters, Q8_0", base, 3)));
     }
     if (wanted("waiting")) {
         rows.push(...(await waiting(base)));

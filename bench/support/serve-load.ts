@@ -15,6 +15,7 @@ export interface ServeLoad {
     /** Ours alone: who is steered, and options of the context. */
     steering?: "off" | "one" | "each";
     promptBudget?: number;
+    operators?: "own" | "upstream";
 }
 
 /** What came of it, times in milliseconds. */

@@ -13,6 +13,7 @@ serveLoads(async (load) => {
         contextSize: load.contextSize,
         threads: load.threads,
         ...(load.promptBudget === undefined ? {} : { promptBudget: load.promptBudget }),
+        ...(load.operators === undefined ? {} : { operators: load.operators }),
     });
     // The other side keeps no prefixes either.
     await using scheduler = new Scheduler(context, { prefixCache: false, queueLimit: load.requests });
