@@ -2,6 +2,7 @@
 // says what it says without flash attention.
 
 #include "check.h"
+#include "distance.h"
 #include "model/context.h"
 #include "synthetic_models.h"
 #include "testbed.h"
@@ -71,16 +72,6 @@ private:
     int32_t positions_[n_sequences] = {};
     std::vector<float> logits_;
 };
-
-double distance(const std::vector<float> & a, const std::vector<float> & b) {
-    double squares = 0;
-    double all = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-        squares += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
-        all += std::pow(static_cast<double>(b[i]), 2);
-    }
-    return std::sqrt(squares / all);
-}
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 
 #include "matmul/q8_product.h"
 #include "check.h"
+#include "distance.h"
 #include "graph/instrumentation.h"
 #include "matmul/q8_kernel.h"
 #include "model/context.h"
@@ -243,16 +244,6 @@ std::vector<float> logits_of(const std::shared_ptr<const model> & source, bool o
 }
 
 }  // namespace
-
-double distance(const std::vector<float> & a, const std::vector<float> & b) {
-    double squares = 0;
-    double all = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-        squares += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
-        all += std::pow(static_cast<double>(b[i]), 2);
-    }
-    return std::sqrt(squares / all);
-}
 
 TEST(q8_products_of_a_model_are_as_near_to_those_of_float32_as_upstreams_are) {
     require_kernel();
