@@ -69,8 +69,11 @@ export class Admission {
         job.likelyShared = best?.length ?? 0;
         const missing = this.missingTokens(job.need);
         const hasSequence = this.#context.freeSequences > 0;
-        // A place that is given up is free at once, unlike its memory.
-        if (missing <= 0 && (hasSequence || this.#cache.evict(best?.holder) !== undefined)) {
+        if (missing <= 0 && !hasSequence && this.#cache.evict(best?.holder) !== undefined) {
+            // A place that is given up is free at once, unlike its memory. What could be shared may have been there.
+            return this.check(job);
+        }
+        if (missing <= 0 && hasSequence) {
             if (best !== undefined) {
                 this.#cache.touch(best.holder);
             }
