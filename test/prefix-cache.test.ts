@@ -129,6 +129,34 @@ test("where sequences or memory run out, the prefix used longest ago goes first"
     await closeAll(scheduler);
 });
 
+test("a prefix that had to go for its request's place is no sign that nothing can be shared", async (t) => {
+    const scheduler = await exactScheduler({ sequences: 2, contextSize: 256 });
+    const about = (subject: string, text: string): ServeRequest => ({
+        prompt: [
+            {
+                role: "system",
+                content: `You are asked about ${subject} of the country. Answer in one sentence, not in two.`,
+            },
+            ...question(text),
+        ],
+        maxTokens: 4,
+    });
+    await scheduler.submit(about("the animals", first)).result();
+    const going = scheduler.submit({ prompt: Int32Array.of(50, 51), maxTokens: 100, logitBias: await endless() });
+    t.is(
+        (await scheduler.submit(about("the animals", first)).result()).sharedTokens,
+        0,
+        "its own place was all there was",
+    );
+    await going.abort();
+    const together = [first, second].map((text) => scheduler.submit(about("the rivers and lakes", text)).result());
+    t.deepEqual(
+        (await Promise.all(together)).map(({ sharedTokens }) => sharedTokens > 32),
+        [false, true],
+    );
+    await closeAll(scheduler);
+});
+
 test("what fits only with what it shares begins, and its memory is there", async (t) => {
     const scheduler = await exactScheduler({ sequences: 8, contextSize: 256, memoryTokens: 512 });
     const messages = question(Array(20).fill(first).join(" "));
