@@ -15,6 +15,16 @@
 #define LLAMA_STEER_VECTORS 0
 #endif
 
+// Clang, and GCC from version 12 on.
+#if LLAMA_STEER_VECTORS && defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define LLAMA_STEER_SHUFFLES 1
+#endif
+#endif
+#ifndef LLAMA_STEER_SHUFFLES
+#define LLAMA_STEER_SHUFFLES 0
+#endif
+
 #if LLAMA_STEER_VECTORS && defined(__x86_64__)
 #define LLAMA_STEER_X86 1
 #else
@@ -66,7 +76,8 @@ struct lanes {
         sum = sum * (r * r) + r + 1.0F;
         // Casts between vectors of one size keep the bits.
         const integers scaled = (integers)sum + ((integers)shifted << 23);
-        value = (floats)(scaled & ~(x <= -87.0F));
+        const integers vanishing = x <= -87.0F;
+        value = (floats)(scaled & ~vanishing);
     }
 };
 
@@ -112,7 +123,7 @@ struct lanes {
 template <int count>
 LLAMA_STEER_INLINE void add_halves(const lanes<count> & from, lanes<count / 2> & to);
 
-#if LLAMA_STEER_VECTORS
+#if LLAMA_STEER_SHUFFLES
 template <>
 LLAMA_STEER_INLINE void add_halves<16>(const lanes<16> & from, lanes<8> & to) {
     to.value = __builtin_shufflevector(from.value, from.value, 0, 1, 2, 3, 4, 5, 6, 7) +
@@ -134,10 +145,10 @@ LLAMA_STEER_INLINE void totals(const lanes<4> (&of)[4], float * to) {
 }
 #else
 template <int count>
-void add_halves(const lanes<count> & from, lanes<count / 2> & to) {
+LLAMA_STEER_INLINE void add_halves(const lanes<count> & from, lanes<count / 2> & to) {
     for (int i = 0; i < count / 2; ++i) to.value[i] = from.value[i] + from.value[i + count / 2];
 }
-inline void totals(const lanes<4> (&of)[4], float * to) {
+LLAMA_STEER_INLINE void totals(const lanes<4> (&of)[4], float * to) {
     for (int i = 0; i < 4; ++i) {
         to[i] = (of[i].value[0] + of[i].value[2]) + (of[i].value[1] + of[i].value[3]);
     }
