@@ -44,7 +44,7 @@ namespace llama_steer {
 template <int count>
 struct lanes {
     typedef float floats __attribute__((vector_size(count * sizeof(float))));
-    typedef int32_t integers __attribute__((vector_size(count * sizeof(float))));
+    typedef uint32_t words __attribute__((vector_size(count * sizeof(float))));
     typedef float loaded __attribute__((vector_size(count * sizeof(float)), aligned(sizeof(float)), may_alias));
 
     floats value;
@@ -74,9 +74,9 @@ struct lanes {
         sum = sum * r + 0.166666667F;
         sum = sum * r + 0.5F;
         sum = sum * (r * r) + r + 1.0F;
-        // Casts between vectors of one size keep the bits.
-        const integers scaled = (integers)sum + ((integers)shifted << 23);
-        const integers vanishing = x <= -87.0F;
+        // Casts between vectors of one size keep the bits; what is too small to be scaled is not kept.
+        const words scaled = (words)sum + ((words)shifted << 23);
+        const words vanishing = (words)(x <= -87.0F);
         value = (floats)(scaled & ~vanishing);
     }
 };
