@@ -204,12 +204,43 @@ private:
         math_.score(at_.queries + first_query * at_.key_width, at_.key_width, count,
                     at_.keys + key_head * at_.key_width, at_.key_heads * at_.key_width, cells, at_.key_width,
                     at_.weights);
+        const uint64_t all = cells == tile_cells ? ~uint64_t{0} : (uint64_t{1} << cells) - 1;
+        int whole = 0;  // queries that see all of the tile, not mixed yet
         for (int query = 0; query < count; ++query) {
             const uint64_t seen = group_.seen_by(static_cast<int32_t>(query % group_.rows), tile);
             make_weights(at_.weights + query * tile_cells, first_query + query, seen, cells);
+            if (seen == all) {
+                ++whole;
+                continue;
+            }
+            mix(head, query - whole, whole, 0, cells);
+            mix_seen(head, query, seen, cells);
+            whole = 0;
         }
-        math_.mix(at_.weights, count, at_.values + key_head * at_.value_width, at_.key_heads * at_.value_width, cells,
-                  at_.value_width, at_.sums + first_query * at_.value_width, at_.value_width);
+        mix(head, count - whole, whole, 0, cells);
+    }
+
+    /// Adds what `count` queries of those that begin at `head` make of some cells of the tile.
+    void mix(int64_t head, int query, int count, int32_t first, int32_t cells) {
+        const int64_t stride = at_.key_heads * at_.value_width;
+        math_.mix(at_.weights + query * tile_cells + first, count,
+                  at_.values + head / with_.shared * at_.value_width + first * stride, stride, cells, at_.value_width,
+                  at_.sums + (head * group_.rows + query) * at_.value_width, at_.value_width);
+    }
+
+    /// Cells that a query does not see are left out rather than weighed with 0: what is infinite or no number there, at
+    /// a later token, would reach it all the same.
+    void mix_seen(int64_t head, int query, uint64_t seen, int32_t cells) {
+        for (int32_t first = 0; first < cells;) {
+            int32_t end = first;
+            while (end < cells && (seen >> end & 1) != 0) {
+                ++end;
+            }
+            if (end > first) {
+                mix(head, query, 1, first, end - first);
+            }
+            first = end + 1;
+        }
     }
 
     /// Turns scores into weights relative to the largest score so far, to which the sums before are scaled.

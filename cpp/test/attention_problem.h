@@ -120,15 +120,18 @@ public:
         CHECK(worst < 2e-6);
     }
 
-    /// Makes the key of a token something that is no number. Which rows see it.
-    std::vector<bool> spoil_key_of(int32_t sequence, int32_t position) {
+    /// Makes the key or the value of a token something that is no number. Which rows see it.
+    std::vector<bool> spoil_key_of(int32_t sequence, int32_t position) { return spoil(keys_, sequence, position); }
+    std::vector<bool> spoil_value_of(int32_t sequence, int32_t position) { return spoil(values_, sequence, position); }
+
+    std::vector<bool> spoil(ggml_tensor * tensor, int32_t sequence, int32_t position) {
         const int64_t cell = cell_of(sequence, position);
         for (int64_t head = 0; head < what_.key_heads; ++head) {
-            char * key = static_cast<char *>(keys_->data) + cell * keys_->nb[1] + head * keys_->nb[2];
+            char * row = static_cast<char *>(tensor->data) + cell * tensor->nb[1] + head * tensor->nb[2];
             if (what_.type == GGML_TYPE_F32) {
-                *reinterpret_cast<float *>(key) = std::nanf("");
+                *reinterpret_cast<float *>(row) = std::nanf("");
             } else {
-                *reinterpret_cast<ggml_fp16_t *>(key) = ggml_fp32_to_fp16(std::nanf(""));
+                *reinterpret_cast<ggml_fp16_t *>(row) = ggml_fp32_to_fp16(std::nanf(""));
             }
         }
         std::vector<bool> seeing;

@@ -107,6 +107,26 @@ TEST(attention_of_what_is_no_number_is_none_for_who_sees_it) {
     }
 }
 
+// A prompt's later token must not reach the earlier ones, whose keys and values others may share.
+TEST(attention_of_a_value_that_is_no_number_reaches_only_who_sees_it) {
+    for (const int64_t key_heads : {int64_t{2}, int64_t{4}}) {
+        const shape what{32, 32, 4, key_heads};
+        problem one(what, {mixed_rows()}, 1100);
+        const std::vector<float> before = one.compute();
+        const std::vector<bool> touched = one.spoil_value_of(0, 20);
+        const std::vector<float> after = one.compute();
+        const size_t size = before.size() / touched.size();
+        for (size_t row = 0; row < touched.size(); ++row) {
+            // Of each head the first number is the spoilt one.
+            CHECK_EQ(std::isnan(after[row * size]), bool(touched[row]));
+            for (size_t i = row * size; !touched[row] && i < (row + 1) * size; ++i) {
+                CHECK_EQ(after[i], before[i]);
+            }
+        }
+        CHECK(!touched[19] && touched[20]);
+    }
+}
+
 TEST(attention_groups_see_what_the_mask_says) {
     for (const int32_t window : {0, 3, 40}) {
         shape what{32, 32, 4, 2};

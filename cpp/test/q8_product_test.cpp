@@ -14,6 +14,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include <ggml.h>
@@ -271,4 +272,40 @@ TEST(q8_products_of_a_model_are_as_near_to_those_of_float32_as_upstreams_are) {
     int products = 0;
     CHECK(!logits_of(source, true, 1, &products).empty());
     CHECK_EQ(products, 0);
+}
+
+// Who reads what is changed by steering first: rows that are quantized must be the steered ones.
+TEST(q8_products_read_what_was_steered) {
+    require_kernel();
+    synthetic::model_shape shape;
+    shape.architecture = "qwen3";
+    shape.type = synthetic::weight_type::q8_0;
+    const std::shared_ptr<const model> source = synthetic::load_model(shape);
+    const model_info & info = source->info();
+    std::vector<int> layers(static_cast<size_t>(info.n_layers));
+    std::iota(layers.begin(), layers.end(), 0);
+    testbed::generator random(5);
+    std::vector<float> data(layers.size() * static_cast<size_t>(info.hidden_size));
+    for (float & each : data) {
+        each = random();
+    }
+    const auto directions = std::make_shared<const direction_set>(data.data(), info.hidden_size, layers, info.n_layers);
+    const auto logits_with = [&](bool own, float strength) {
+        context_options options;
+        options.context_size = 64;
+        options.threads = 1;
+        options.own_operators = own;
+        testbed::waiting_engine engine(options, source);
+        engine.steer(0, {{directions, strength, token_scope::all}});
+        evaluate_entry entry;
+        entry.sequence = 0;
+        entry.tokens = {7, 21, 35, 49, 63, 77, 91, 105, 119};
+        entry.logits = logits_rows::all;
+        std::vector<float> logits(entry.tokens.size() * static_cast<size_t>(info.vocabulary_size));
+        engine.evaluate({entry}, &logits);
+        return logits;
+    };
+    const std::vector<float> theirs = logits_with(false, 1);
+    CHECK_NEAR(distance(logits_with(true, 1), theirs), 0, 5e-2);
+    CHECK(distance(logits_with(true, 0), theirs) > 0.3);
 }
